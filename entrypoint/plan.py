@@ -1,0 +1,123 @@
+"""What to run, how to ask whether it is well, and when to give up: the only thing that the first
+stage (settings, templates, waiting) hands to the second (supervising) and to the health check.
+
+A plan is plain data, kept as JSON that only the service's user can read. It holds no secret: what
+a probe has to know in secret it reads from a file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+RUN_DIR = Path("/run/entrypoint")
+PLAN_FILE = RUN_DIR / "plan.json"
+STATE_FILE = RUN_DIR / "state.json"
+SECRETS_DIR = RUN_DIR / "secrets"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probe:
+    """One question to one server, and the answer that counts as well.
+
+    `kind` names the protocol: tcp, smtp, imap, pop3, lmtp, managesieve, redis, rspamd, dns, ldap.
+    `tls` is "" (plain), "starttls" or "tls" (from the first byte); a certificate is verified
+    for `server_name` (by default the host) against `ca_file` (by default the system's).
+    """
+
+    kind: str
+    host: str
+    port: int
+    tls: str = ""
+    server_name: str = ""
+    ca_file: str = ""
+    user: str = ""  # LDAP: bind DN
+    password_file: str = ""  # LDAP, Redis: file with the password and nothing else
+    query: str = ""  # DNS: name to resolve; LDAP: base that must exist
+    expect: str = ""  # SMTP, IMAP, …: capability that must be offered, such as STARTTLS
+    timeout_s: float = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Need:
+    """A service that must answer before the daemon starts; one of its probes is enough.
+
+    An optional need (`required=False`) is asked once and only reported.
+    """
+
+    name: str
+    probes: tuple[Probe, ...]
+    required: bool = True
+    deadline_s: float = 120.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """A daemon in the foreground: its command, its whole environment, how its lines are read.
+
+    `pipes` maps paths of FIFOs, made before the start, to the parser of what is written there,
+    for daemons that insist on log files. `parser` reads stdout and stderr.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)
+    parser: str = "raw"
+    pipes: Mapping[str, str] = field(default_factory=dict)
+    stop_signal: str = "TERM"
+    grace_s: float = 8.0  # below Docker's default of 10 s
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Everything the supervisor and the health check know of a service."""
+
+    service: str
+    version: str
+    programs: tuple[Program, ...]
+    probes: tuple[Probe, ...] = ()
+    log_format: str = "console"  # or "json"
+    log_level: str = "info"
+    deaths_limit: int = 5  # so many deaths of one program …
+    deaths_window_s: float = 60.0  # … within this time end the container
+
+    def to_json(self) -> str:
+        """The plan as indented JSON text."""
+        return json.dumps(asdict(self), indent=2, sort_keys=True) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Plan:
+        """The plan that `to_json` wrote."""
+        data: dict[str, Any] = json.loads(text)
+        programs = tuple(_program(p) for p in data.pop("programs"))
+        probes = tuple(Probe(**p) for p in data.pop("probes"))
+        return cls(programs=programs, probes=probes, **data)
+
+
+def _program(data: dict[str, Any]) -> Program:
+    return Program(**{**data, "argv": tuple(data["argv"])})
+
+
+def write_atomically(path: Path, text: str, mode: int = 0o600) -> None:
+    """Replace `path` by a file with `text` and `mode`; readers see the old or the new, whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        os.fchmod(descriptor, mode)  # the umask must not decide
+    aside.replace(path)
+
+
+def write_plan(plan: Plan, path: Path = PLAN_FILE) -> None:
+    """Keep `plan` for the stages that follow."""
+    write_atomically(path, plan.to_json())
+
+
+def read_plan(path: Path = PLAN_FILE) -> Plan:
+    """The plan of the running container; FileNotFoundError before the first stage has ended."""
+    return Plan.from_json(path.read_text(encoding="utf-8"))
