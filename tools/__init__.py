@@ -1,0 +1,1 @@
+"""What people and CI run from a checkout; nothing of it is in an image."""
