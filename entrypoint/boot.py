@@ -1,0 +1,90 @@
+"""The one straight line from the environment to a running daemon; each step's policy is elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+from entrypoint import __version__
+from entrypoint.certificates import check_certificate
+from entrypoint.check import run_all
+from entrypoint.logs import configure, get_logger
+from entrypoint.plan import PLAN_FILE, STATE_FILE, Plan, write_plan
+from entrypoint.render import Files, render_tree, write_tree
+from entrypoint.service import Service, base_env, known_variables
+from entrypoint.settings import Reading, Secret, read
+from entrypoint.supervise.exec import become_supervisor
+from entrypoint.wait import wait_for
+
+
+def run(service: Service[Any], env: Mapping[str, str]) -> NoReturn:
+    """Boot `service` and become its supervisor; every refusal is an exception with an exit code."""
+    settings = prepare(service, env)
+    log = get_logger(service=service.name)
+    STATE_FILE.unlink(missing_ok=True)
+    PLAN_FILE.unlink(missing_ok=True)
+    for need in service.needs(settings):
+        wait_for(need, log)
+    write_plan(plan(service, settings))
+    log.info("starting", programs=" ".join(p.name for p in service.programs(settings)))
+    become_supervisor(PLAN_FILE)
+
+
+def prepare(service: Service[Any], env: Mapping[str, str]) -> Any:
+    """Read, render and check: everything that needs no other service. Returns the settings."""
+    settings = load(service, env)
+    log = get_logger(service=service.name)
+    hosts = service.certificate_for(settings)
+    if hosts:
+        check_certificate(settings, hosts)
+        log.info("the certificate is good", hosts=" ".join(hosts))
+    files = render_tree(service, settings)
+    write_tree(files)
+    log.info("files are rendered", files=len(files))
+    _ask_the_daemon(service, settings)
+    return settings
+
+
+def load(service: Service[Any], env: Mapping[str, str]) -> Any:
+    """The settings of the service, with logging set up as they say; warnings go to the log."""
+    reading: Reading[Any] = read(env, service.settings, known=known_variables())
+    settings = reading.settings
+    configure(settings.log_format, settings.log_level)
+    log = get_logger(service=service.name)
+    for warning in reading.warnings:
+        log.warning(warning)
+    log.info("settings are read", domain=settings.domain, version=__version__)
+    return settings
+
+
+def _ask_the_daemon(service: Service[Any], settings: Any) -> None:
+    log = get_logger(service=service.name)
+    env, secrets = base_env(settings), _secrets(settings)
+    for commands in (service.prepare(settings), service.checks(settings)):
+        run_all(commands, env, secrets)
+        for command in commands:
+            log.info(f"done: {command.purpose}")
+
+
+def _secrets(settings: Any) -> list[Secret]:
+    return [value for value in vars(settings).values() if isinstance(value, Secret)]
+
+
+def plan(service: Service[Any], settings: Any) -> Plan:
+    """What the second stage and the health check need to know."""
+    return Plan(
+        service=service.name,
+        version=__version__,
+        programs=service.programs(settings),
+        probes=service.probes(settings),
+        log_format=settings.log_format,
+        log_level=settings.log_level,
+    )
+
+
+def render_into(service: Service[Any], env: Mapping[str, str], out: Path) -> Files:
+    """Render below `out` instead of /, without asking any daemon. Returns what was written."""
+    files = render_tree(service, load(service, env))
+    write_tree(files, out)
+    return files

@@ -1,0 +1,49 @@
+"""Commands that run once before the daemon: preparing its files, and its own checker's verdict."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterable, Mapping
+
+from entrypoint.errors import CheckError
+from entrypoint.service import Command
+from entrypoint.settings import Secret
+
+_LINES = 20
+
+
+def run_all(commands: Iterable[Command], env: Mapping[str, str], secrets: Iterable[Secret]) -> None:
+    """Run the commands in order; CheckError with the words of the first that refuses."""
+    hidden = sorted((s.reveal() for s in secrets), key=len, reverse=True)
+    for command in commands:
+        _run(command, env, hidden)
+
+
+def _run(command: Command, env: Mapping[str, str], hidden: list[str]) -> None:
+    try:
+        done = subprocess.run(  # noqa: S603  # the commands are our own, without a shell
+            command.argv,
+            env={**env, **command.env},
+            input=command.stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="backslashreplace",
+            timeout=command.timeout_s,
+            check=False,
+        )
+    except FileNotFoundError:
+        raise CheckError(f"cannot {command.purpose}: {command.argv[0]} does not exist") from None
+    except subprocess.TimeoutExpired:
+        raise CheckError(f"cannot {command.purpose}: no answer in {command.timeout_s:g} s") from None
+    if done.returncode or (command.refused_by and re.search(command.refused_by, done.stdout)):
+        raise CheckError(f"cannot {command.purpose}:\n{_last_words(done.stdout, hidden)}")
+
+
+def _last_words(output: str, hidden: list[str]) -> str:
+    """The end of what a command said, without the secrets that it may have quoted."""
+    for secret in hidden:
+        output = output.replace(secret, "********")
+    lines = [line for line in output.splitlines() if line.strip()][-_LINES:]
+    return "\n".join(f"  {line}" for line in lines) or "  (it said nothing)"

@@ -1,0 +1,140 @@
+"""The command line. Each command imports what it needs when it runs: `--help` and `health` stay quick."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from entrypoint import __version__
+from entrypoint.errors import EntrypointError, UsageError
+
+_CODES = """exit codes: 0 orderly stop; 64 wrong command line; 69 a needed service did not answer in
+time; 70 a bug in entrypoint; 78 settings or configuration refused; 127 daemon cannot be executed;
+otherwise the daemon's own code"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, but a wrong command line ends with 64 (EX_USAGE) and not 2."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(UsageError.exit_code, f"{self.prog}: {message}\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        code: int = options.command(options)
+    except EntrypointError as error:
+        print(f"entrypoint: {error}", file=sys.stderr)
+        return error.exit_code
+    except (KeyboardInterrupt, _Stopped):
+        print("entrypoint: stopped before the daemon was started", file=sys.stderr)
+        return 0
+    except Exception:
+        import traceback
+
+        traceback.print_exc()
+        return EntrypointError.exit_code
+    return code
+
+
+def _parser() -> _Parser:
+    parser = _Parser(prog="entrypoint", description="Postern's services.", epilog=_CODES)
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+
+    run = commands.add_parser("run", help="boot a service and supervise it (in a container)")
+    run.add_argument("service", metavar="SERVICE")
+    run.set_defaults(command=_run)
+
+    check = commands.add_parser("check", help="say whether the settings are good, and stop")
+    check.add_argument("service", metavar="SERVICE", nargs="*", help="default: all")
+    _add_env_file(check)
+    check.set_defaults(command=_check)
+
+    render = commands.add_parser("render", help="write a service's files below a folder")
+    render.add_argument("service", metavar="SERVICE")
+    render.add_argument("--out", type=Path, required=True, metavar="DIR")
+    _add_env_file(render)
+    render.set_defaults(command=_render)
+
+    plan = commands.add_parser("plan", help="show what is run and asked in this container")
+    plan.set_defaults(command=_plan)
+
+    health = commands.add_parser("health", help="say in one line whether the service is well")
+    health.set_defaults(command=_health)
+    return parser
+
+
+def _add_env_file(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--env-file",
+        type=Path,
+        metavar="FILE",
+        help="read the variables from this file (as compose does), not from the environment",
+    )
+
+
+class _Stopped(BaseException):
+    """SIGTERM before the daemon runs. PID 1 ignores it without a handler."""
+
+
+def _stop(_signal: int, _frame: object) -> NoReturn:
+    raise _Stopped
+
+
+def _run(options: argparse.Namespace) -> int:
+    from entrypoint import boot, service
+
+    signal.signal(signal.SIGTERM, _stop)
+    boot.run(service.find(options.service), os.environ)
+
+
+def _check(options: argparse.Namespace) -> int:
+    from entrypoint import service
+    from entrypoint.environment import check_settings
+
+    chosen = [service.find(name) for name in options.service or service.names()]
+    return check_settings(chosen, _environment(options.env_file))
+
+
+def _render(options: argparse.Namespace) -> int:
+    from entrypoint import boot, service
+
+    files = boot.render_into(
+        service.find(options.service), _environment(options.env_file), options.out
+    )
+    for path in files:
+        print(options.out / path.relative_to("/"))
+    return 0
+
+
+def _plan(_options: argparse.Namespace) -> int:
+    from entrypoint.plan import PLAN_FILE
+
+    try:
+        print(PLAN_FILE.read_text(encoding="utf-8"), end="")
+    except OSError as error:
+        raise UsageError(f"cannot show the plan: {PLAN_FILE}: {error.strerror}") from None
+    return 0
+
+
+def _health(_options: argparse.Namespace) -> int:
+    from entrypoint import health
+
+    return health.main()
+
+
+def _environment(file: Path | None) -> Mapping[str, str]:
+    if file is None:
+        return os.environ
+    from entrypoint.environment import read_env_file
+
+    return read_env_file(file)

@@ -1,0 +1,174 @@
+"""One quoting function per syntax: text in, `Quoted` out, and no value can become configuration.
+
+The renderer prints nothing but `Quoted` texts and numbers, so a template that forgets its filter
+does not render. A function that cannot express a value in its syntax raises ValueError.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterable, Mapping
+from urllib.parse import quote as percent
+
+from entrypoint.settings.ldap_filters import Pattern
+from entrypoint.settings.schema import Secret
+
+
+class Quoted(str):
+    """A text that is safe in the syntax it was quoted for."""
+
+    __slots__ = ()
+
+
+def _text(value: object) -> str:
+    if isinstance(value, Secret):
+        value = value.reveal()
+    if value is None or isinstance(value, bool):
+        raise ValueError(f"cannot print {value!r} as a text")
+    text = str(value)
+    if "\0" in text or "\n" in text or "\r" in text:
+        raise ValueError("cannot print a line break or NUL in a configuration file")
+    return text
+
+
+_EXIM_SAFE = re.compile(rb"[A-Za-z0-9.@/=+-]|_(?=[a-z0-9])")
+
+
+def exim(value: object) -> Quoted:
+    r"""For strings that Exim expands: all but plain characters as \xHH, which expand to themselves.
+
+    Also before upper case letters: `_HAVE_TLS` and its like are macros, replaced anywhere in a
+    line. (Exim specification, chapters 6 "Macros in the configuration file" and 11 "Expansions".)
+    """
+    raw = _text(value).encode()
+    return Quoted(
+        "".join(
+            chr(byte) if _EXIM_SAFE.match(raw, i) else f"\\x{byte:02x}"
+            for i, byte in enumerate(raw)
+        )
+    )
+
+
+def exim_plain(value: object) -> Quoted:
+    r"""For options that Exim does not expand: a string in double quotes, where \xHH counts too."""
+    return Quoted(f'"{exim(value)}"')
+
+
+def exim_list(values: Iterable[object]) -> Quoted:
+    """For the items of a list that Exim expands first and splits at colons then."""
+    return Quoted(" : ".join(exim(_text(value).replace(":", "::")) for value in values))
+
+
+def exim_filter(pattern: Pattern, **names: str) -> Quoted:
+    """An LDAP filter inside an LDAP URL; its placeholders become Exim's variables, quoted by Exim.
+
+    `names` says which variable stands for a placeholder that is not one: `login="auth1"`.
+    """
+    return Quoted("".join(_exim_part(kind, text, names) for kind, text in pattern.parts))
+
+
+def _exim_part(kind: str, text: str, names: Mapping[str, str]) -> str:
+    if kind == "literal":
+        return exim(percent(text, safe="()=&|!*<>~,.:@-_"))
+    return f"${{quote_ldap:${names.get(text, text)}}}"
+
+
+def exim_url(value: object) -> Quoted:
+    """For a distinguished name in an LDAP URL that Exim expands."""
+    return exim(percent(_text(value), safe="=,"))
+
+
+def ldap_filter(value: object) -> Quoted:
+    """For an assertion value in an LDAP filter (RFC 4515)."""
+    return Quoted(re.sub(r"[\\*()\0]", lambda m: f"\\{ord(m[0]):02x}", _text(value)))
+
+
+def ldap_dn(value: object) -> Quoted:
+    """For an attribute value in a distinguished name (RFC 4514)."""
+    text = re.sub(r'[\\"+,;<>=]', lambda m: f"\\{m[0]}", _text(value))
+    if text.startswith(("#", " ")):
+        text = "\\" + text
+    return Quoted(text[:-1] + "\\ " if text.endswith(" ") and len(text) > 1 else text)
+
+
+def dovecot(value: object) -> Quoted:
+    r"""For a Dovecot 2.4 setting: in double quotes; %{…} would be expanded, %% is a per cent sign."""
+    text = _text(value).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    return Quoted(f'"{text}"')
+
+
+def dovecot_filter(pattern: Pattern) -> Quoted:
+    """An LDAP filter whose placeholders become Dovecot's variables, quoted for LDAP by Dovecot."""
+    parts = [
+        str(dovecot(text))[1:-1] if kind == "literal" else f"%{{{text}}}"
+        for kind, text in pattern.parts
+    ]
+    return Quoted('"' + "".join(parts) + '"')
+
+
+def ucl(value: object) -> Quoted:
+    r"""For rspamd's UCL: a JSON string in which $, {, } and everything beyond ASCII is \uHHHH,
+
+    because rspamd's own templates and variables are replaced inside of strings, too.
+    """
+    return Quoted('"' + "".join(_ucl_char(char) for char in _text(value)) + '"')
+
+
+def _ucl_char(char: str) -> str:
+    if char.isascii() and (char.isalnum() or char in " .,:;@/_-+=()*"):
+        return char
+    return "".join(f"\\u{unit:04x}" for unit in _utf16(char))
+
+
+def _utf16(char: str) -> list[int]:
+    raw = char.encode("utf-16-be")
+    return [int.from_bytes(raw[i : i + 2]) for i in range(0, len(raw), 2)]
+
+
+def redis(value: object) -> Quoted:
+    r"""For redis.conf: in double quotes with \xHH for all but plain characters."""
+    raw = _text(value).encode()
+    safe = re.compile(rb"[A-Za-z0-9 ./:_-]")
+    body = "".join(chr(b) if safe.match(bytes([b])) else f"\\x{b:02x}" for b in raw)
+    return Quoted(f'"{body}"')
+
+
+def dnsmasq(value: object) -> Quoted:
+    """For dnsmasq, which has no quoting that covers all: names, addresses and paths only."""
+    text = _text(value)
+    if not re.fullmatch(r"[A-Za-z0-9._:/-]+", text):
+        raise ValueError(f"cannot write {text!r} into dnsmasq's configuration")
+    return Quoted(text)
+
+
+def slapd(value: object) -> Quoted:
+    """For slapd.conf: in double quotes."""
+    text = _text(value).replace("\\", "\\\\").replace('"', '\\"')
+    return Quoted(f'"{text}"')
+
+
+def ldif(value: object) -> Quoted:
+    """For the value of an LDIF line, in base64 with its colon: `mail:{{ mail | ldif }}`."""
+    return Quoted(": " + base64.b64encode(_text(value).encode()).decode())
+
+
+FILTERS = {
+    function.__name__: function
+    for function in (
+        dnsmasq,
+        dovecot,
+        dovecot_filter,
+        exim,
+        exim_filter,
+        exim_list,
+        exim_plain,
+        exim_url,
+        ldap_dn,
+        ldap_filter,
+        ldif,
+        redis,
+        slapd,
+        ucl,
+    )
+}

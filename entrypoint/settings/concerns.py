@@ -1,0 +1,526 @@
+"""Every variable of the system, one class a concern: name, type, default, meaning, example.
+
+Field names are the names in templates, and in upper case the variables. A service inherits from the
+concerns that it needs (entrypoint/services); nothing else decides what reaches it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from entrypoint.settings import kinds
+from entrypoint.settings.kinds import Address, Network
+from entrypoint.settings.ldap_filters import (
+    LdapSearch,
+    Pattern,
+    dovecot_pattern,
+    exim_pattern,
+    login_search,
+)
+from entrypoint.settings.relays import Relay, RelayLogin, relay, relay_logins, relay_map
+from entrypoint.settings.schema import Like, Secret, concern, var
+
+SYSTEM_CA = "/etc/ssl/certs/ca-certificates.crt"
+OFF = "no"
+ON = "yes"
+
+
+@concern
+class Common:
+    """What every service is told."""
+
+    domain: str = var(
+        kinds.domain,
+        "domain of the organisation; host names are made from it",
+        example="example.org",
+    )
+    tz: str = var(
+        kinds.time_zone, "time zone of log lines and dates", default="UTC", old=("TIMEZONE",)
+    )
+    log_format: str = var(
+        kinds.choice("console", "json"),
+        "console: lines for people; json: one object a line for programs",
+        default="console",
+    )
+    log_level: str = var(
+        kinds.choice("debug", "info", "warning", "error"),
+        "least level of the lines that are logged",
+        default="info",
+    )
+    wait_s: int = var(
+        kinds.integer(1, 3600),
+        "seconds to wait for a needed service before giving up with code 69",
+        default="120",
+        example="300",
+    )
+
+
+@concern
+class Hosts:
+    """Where the services are. Names are derived from DOMAIN, addresses are those of the network."""
+
+    imap_ip: Address = var(kinds.address, "address of imap", default="172.20.0.5")
+    imap_host: str = var(kinds.host, "name of imap, in its certificate", default=Like("imap.$DOMAIN"))
+    exim_external_ip: Address = var(
+        kinds.address, "address of exim-external", default="172.20.0.3"
+    )
+    exim_external_host: str = var(
+        kinds.host, "name of exim-external, the MX, in its certificate", default=Like("mail.$DOMAIN")
+    )
+    exim_int_mailout_ip: Address = var(
+        kinds.address, "address of exim-int-mailout", default="172.20.0.9"
+    )
+    exim_int_mailout_host: str = var(
+        kinds.host,
+        "name of exim-int-mailout, in its certificate",
+        default=Like("smtp.$DOMAIN"),
+    )
+    exim_ext_mailout_ip: Address = var(
+        kinds.address, "address of exim-ext-mailout", default="172.20.0.8"
+    )
+    exim_ext_mailout_host: str = var(
+        kinds.host,
+        "name that exim-ext-mailout gives to the world",
+        default=Like("mailout.$DOMAIN"),
+    )
+    exim_smarthost_mailout_ip: Address = var(
+        kinds.address,
+        "address of the smarthost that exim-int-mailout hands mail to",
+        default=Like("$EXIM_EXT_MAILOUT_IP"),
+    )
+    exim_smarthost_host: str = var(
+        kinds.host,
+        "name of that smarthost, in its certificate",
+        default=Like("smarthost.$DOMAIN"),
+    )
+    rspam_ip: Address = var(kinds.address, "address of rspam", default="172.20.0.6")
+    clamav_ip: Address = var(kinds.address, "address of clamav", default="172.20.0.7")
+    redis_ip: Address = var(kinds.address, "address of mail-redis", default="172.20.0.4")
+    redis_port: int = var(kinds.port, "port of mail-redis", default="6379")
+    dnsmasq_ip: Address = var(kinds.address, "address of mail-dnsmasq", default="172.20.0.31")
+
+
+@concern
+class Tls:
+    """The certificate that a service shows, and how strict connections are."""
+
+    tls_certificate: str = var(
+        kinds.path,
+        "file in the container with the certificate and its chain, in PEM",
+        default="/run/secrets/letsencrypt-fullchain",
+    )
+    tls_key: str = var(
+        kinds.path,
+        "file in the container with the private key, in PEM",
+        default="/run/secrets/letsencrypt-privkey",
+    )
+    tls_level: str = var(
+        kinds.choice("modern", "intermediate"),
+        "modern: TLS 1.3 for members, 1.2 between servers; intermediate: 1.2 and 1.3",
+        default="intermediate",
+    )
+
+
+@concern
+class Trust:
+    """Whom a service believes when it connects to another one."""
+
+    tls_ca: str = var(
+        kinds.path,
+        "file in the container with the authorities that the stack's own certificate is checked by",
+        default=SYSTEM_CA,
+    )
+
+
+@concern
+class Ldap:
+    """How the directory is reached and what its attributes are called."""
+
+    ldap_hosts: tuple[str, ...] = var(
+        kinds.ldap_hosts,
+        "directory servers, most preferred first; all are used",
+        example="ldap1.example.org ldaps://ldap2.example.org:636",
+    )
+    ldap_user: str = var(
+        kinds.text,
+        "DN of the account that may read members",
+        example="cn=mail,ou=services,dc=example,dc=org",
+    )
+    ldap_password: Secret = var(kinds.text, "password of LDAP_USER", secret=True)
+    ldap_base: str = var(
+        kinds.dn, "where members are searched", example="ou=people,dc=example,dc=org"
+    )
+    ldap_ca: str = var(
+        kinds.path,
+        "file in the container with the authorities that the directory is checked by",
+        default=SYSTEM_CA,
+    )
+    ldap_group: str | None = var(
+        kinds.group_dn,
+        "DN of the group whose members may use mail; the default filters are made of it",
+        default=None,
+        example="cn=mail,ou=groups,dc=example,dc=org",
+    )
+    ldap_mail_attribute: str = var(
+        kinds.attribute, "attribute with the primary address", default="mail"
+    )
+    ldap_alias_attribute: str = var(
+        kinds.attribute, "attribute with further addresses", default="gosaMailAlternateAddress"
+    )
+
+    def contradictions(self) -> Iterator[str]:
+        """One connection setting serves all hosts, so they must agree on how TLS begins."""
+        if len({url.split("://")[0] for url in self.ldap_hosts}) > 1:
+            yield (
+                "LDAP_HOSTS mixes ldaps:// (port 636) with STARTTLS (ldap://, other ports): "
+                "give all hosts the same scheme"
+            )
+
+    @property
+    def ldap_scheme(self) -> str:
+        """ldaps: TLS from the first byte; ldap: STARTTLS. Never without."""
+        return self.ldap_hosts[0].split("://")[0]
+
+
+@concern
+class Members(Ldap):
+    """Who may read mail."""
+
+    ldap_user_filter: Pattern = var(
+        dovecot_pattern(),
+        "who has a mailbox",
+        default=Like(
+            "(&(memberOf=$LDAP_GROUP)(|($LDAP_MAIL_ATTRIBUTE=%u)($LDAP_ALIAS_ATTRIBUTE=%u)))"
+        ),
+        example="(&(memberOf=cn=mail,ou=groups,dc=example,dc=org)(mail=%u))",
+    )
+    ldap_pass_filter: Pattern = var(
+        dovecot_pattern(),
+        "who may log in",
+        default=Like(
+            "(&(memberOf=$LDAP_GROUP)(|($LDAP_MAIL_ATTRIBUTE=%u)($LDAP_ALIAS_ATTRIBUTE=%u)))"
+        ),
+        example="(&(memberOf=cn=mail,ou=groups,dc=example,dc=org)(mail=%u))",
+    )
+    ldap_iterate_filter: Pattern = var(
+        dovecot_pattern(),
+        "all who have a mailbox",
+        default=Like("(&(memberOf=$LDAP_GROUP)($LDAP_MAIL_ATTRIBUTE=*))"),
+        example="(memberOf=cn=mail,ou=groups,dc=example,dc=org)",
+    )
+    ldap_quota_attribute: str = var(
+        kinds.attribute, "attribute with the quota in MB", default="gosaMailQuota"
+    )
+
+
+@concern
+class Size:
+    """One limit for a message, the same everywhere."""
+
+    message_size_limit: int = var(
+        kinds.size,
+        "largest message, in bytes or with K, M, G",
+        default="50M",
+        old=("POSTFIX_MESSAGE_SIZE_LIMIT",),
+    )
+
+
+@concern
+class Imap:
+    """Dovecot."""
+
+    imap_auth_verbose: bool = var(kinds.boolean, "log the reason of each failed login", default=ON)
+    imap_mail_debug: bool = var(kinds.boolean, "log what Dovecot does with mailboxes", default=OFF)
+    enable_pop3: bool = var(kinds.boolean, "POP3 on 1110 and 1995", default=OFF)
+    enable_managesieve: bool = var(kinds.boolean, "ManageSieve on 4190", default=ON)
+    mailbox_size_limit: int = var(
+        kinds.size,
+        "quota of members whose directory entry has none; 0: no limit",
+        default="1G",
+        old=("POSTFIX_MAILBOX_SIZE_LIMIT",),
+    )
+    vmail_uid: int = var(
+        kinds.integer(1, 65533), "uid that owns the mail store", default="5000", name="vmail_uid"
+    )
+    vmail_gid: int = var(
+        kinds.integer(0, 65533),
+        "further group of the imap container, for files of an older installation",
+        default="0",
+        name="vmail_gid",
+    )
+    imap_replica_server: str | None = var(
+        kinds.host, "second imap server (not used yet)", default=None
+    )
+    imap_replica_port: int | None = var(
+        kinds.port, "port of the second imap server (not used yet)", default=None
+    )
+    imap_replica_password: Secret | None = var(
+        kinds.text, "password of the replication (not used yet)", default=None, secret=True
+    )
+
+
+@concern
+class Exim:
+    """What the three Exim roles share."""
+
+    exim_local_domains: tuple[str, ...] = var(
+        kinds.domains,
+        "domains whose members get their mail here",
+        default=Like("$DOMAIN"),
+        example="example.org:example.net",
+    )
+    postmaster_address: str = var(
+        kinds.email, "who gets what needs a person", default=Like("postmaster@$DOMAIN")
+    )
+
+
+@concern
+class Recipients(Ldap):
+    """Who gets mail here."""
+
+    exim_ldap_user_filter: Pattern = var(
+        exim_pattern("local_part", "domain"),
+        "who gets mail; asked for each recipient",
+        default=Like(
+            "(&(memberOf=$LDAP_GROUP)(|($LDAP_MAIL_ATTRIBUTE=$local_part@$domain)"
+            "($LDAP_ALIAS_ATTRIBUTE=$local_part@$domain)))"
+        ),
+        example="(&(memberOf=cn=mail,ou=groups,dc=example,dc=org)(mail=$local_part@$domain))",
+    )
+
+
+@concern
+class Senders(Ldap):
+    """Who may log in to send, and to whom."""
+
+    exim_int_mailout_ldap_auth: LdapSearch = var(
+        login_search(),
+        "who may log in with AUTH LOGIN",
+        default=Like(
+            "ldap:///$LDAP_BASE??sub?(&(memberOf=$LDAP_GROUP)"
+            "(|($LDAP_MAIL_ATTRIBUTE=$auth1)($LDAP_ALIAS_ATTRIBUTE=$auth1)))"
+        ),
+        example="ldap:///ou=people,dc=example,dc=org??sub?(mail=${quote_ldap:$auth1})",
+    )
+    exim_int_mailout_ldap_plain: LdapSearch = var(
+        login_search(),
+        "who may log in with AUTH PLAIN",
+        default=Like(
+            "ldap:///$LDAP_BASE??sub?(&(memberOf=$LDAP_GROUP)"
+            "(|($LDAP_MAIL_ATTRIBUTE=$auth2)($LDAP_ALIAS_ATTRIBUTE=$auth2)))"
+        ),
+        example="ldap:///ou=people,dc=example,dc=org??sub?(mail=${quote_ldap:$auth2})",
+    )
+    exim_public_ldap_user_filter: Pattern = var(
+        exim_pattern("authenticated_id"),
+        "who may send to the world",
+        default=Like(
+            "(&(memberOf=$LDAP_GROUP)(|($LDAP_MAIL_ATTRIBUTE=$authenticated_id)"
+            "($LDAP_ALIAS_ATTRIBUTE=$authenticated_id)))"
+        ),
+        example="(memberOf=cn=world,ou=groups,dc=example,dc=org)(mail=$authenticated_id)",
+    )
+    spoof_protection: bool = var(
+        kinds.boolean, "members may send only from their own addresses", default=ON
+    )
+
+
+@concern
+class Smarthost:
+    """Who may send through exim-ext-mailout, and how mail leaves."""
+
+    exim_relay_hosts: tuple[str, ...] = var(
+        kinds.relay_hosts,
+        "names or addresses of hosts that may relay, separated by spaces or colons",
+        default=Like("$EXIM_INT_MAILOUT_IP $EXIM_EXTERNAL_IP $IMAP_IP"),
+        example="192.0.2.10 mailman.example.org",
+    )
+    exim_whitelist_net: tuple[Network, ...] = var(
+        kinds.networks,
+        "networks whose hosts may relay; never one that holds the container network's gateway",
+        default="",
+        example="192.0.2.0/28",
+    )
+    mail_network: Network = var(
+        kinds.network, "the container network; its first address is the gateway",
+        default="172.20.0.0/16",
+    )
+    exim_dkim_selector: str | None = var(
+        kinds.selector,
+        "DKIM selector; not set: mail is not signed",
+        default=None,
+        example="20260101",
+    )
+    dkim_keys: str = var(
+        kinds.path,
+        "file with the DKIM key of all local domains, or folder with one DOMAIN.pem each",
+        default="/run/secrets/dkim-privkey",
+    )
+    default_relay_host: Relay | None = var(
+        relay, "relay for all mail to the world", default=None, example="smtp.example.net:587",
+        old=("RELAY_HOST",),
+    )
+    relay_domains: tuple[tuple[str, Relay], ...] = var(
+        relay_map,
+        "relays for the mail to some domains, as domain=host:port",
+        default="",
+        example="example.com=smtp.example.com:587",
+    )
+    relay_logins: tuple[RelayLogin, ...] = var(
+        relay_logins,
+        "logins at relays, a line each: host user:password",
+        default="",
+        secret=True,
+        old=("SASL_PASSWD",),
+    )
+    exim_ext_msaccount: str | None = var(
+        kinds.login, "login at Microsoft's relay, for mail to its domains", default=None
+    )
+    exim_ext_pw: Secret | None = var(
+        kinds.text, "password of EXIM_EXT_MSACCOUNT", default=None, secret=True
+    )
+    exim_ext_msrelay: Relay = var(relay, "Microsoft's relay", default="smtp.office365.com:587")
+    exim_ext_msdomains: tuple[str, ...] = var(
+        kinds.domains,
+        "domains whose mail goes through that relay when EXIM_EXT_MSACCOUNT is set",
+        default="hotmail.com:hotmail.de:live.com:live.de:msn.com:outlook.com:outlook.de",
+    )
+
+    def contradictions(self) -> Iterator[str]:
+        """The gateway is how the whole world looks behind Docker's proxy: it may never relay."""
+        gateway = self.mail_network[1]
+        for net in self.exim_whitelist_net:
+            if net.version == gateway.version and gateway in net:
+                yield (
+                    f"EXIM_WHITELIST_NET has {net}, which holds the container network's gateway "
+                    f"{gateway}: hosts outside appear under it and all of them could relay; "
+                    "name the single hosts instead"
+                )
+        if str(gateway) in self.exim_relay_hosts:
+            yield f"EXIM_RELAY_HOSTS has {gateway}, the container network's gateway: remove it"
+        if (self.exim_ext_msaccount is None) != (self.exim_ext_pw is None):
+            yield "EXIM_EXT_MSACCOUNT and EXIM_EXT_PW need each other: set both or none"
+        if self.exim_dkim_selector and not Path(self.dkim_keys).exists():
+            yield f"DKIM_KEYS names {self.dkim_keys}, which does not exist"
+
+
+@concern
+class Redis:
+    """mail-redis, for all who use it."""
+
+    redis_password: Secret = var(kinds.text, "password of mail-redis", secret=True)
+
+
+@concern
+class RedisServer(Redis):
+    """mail-redis itself."""
+
+    redis_protected_mode: bool = var(
+        kinds.boolean,
+        "refuse clients without a password from other hosts",
+        default=ON,
+        old=("REDIS_PRODECTED_MODE",),
+    )
+    redis_maxmemory: int = var(kinds.memory, "memory for data", default="256M")
+
+
+@concern
+class Rspam(Redis):
+    """rspamd."""
+
+    rspam_password: Secret = var(
+        kinds.text,
+        "password of the console, to read",
+        name="RSPAM_password",
+        old=("RSPAMD_password",),
+        secret=True,
+    )
+    rspam_enable_password: Secret = var(
+        kinds.text,
+        "password of the console, to change",
+        name="RSPAM_enable_password",
+        old=("RSPAMD_enable_password",),
+        secret=True,
+    )
+    rspam_neighbours: tuple[str, ...] = var(
+        kinds.neighbours,
+        "other consoles to show, as name=http://host:port",
+        default="",
+        name="RSPAM_NEIGHBOURS",
+        example="b=http://rspam.b.example.org:11334",
+    )
+    rspam_redis_db: int = var(kinds.integer(0, 15), "database in mail-redis", default="7")
+    sa_tag: float = var(
+        kinds.decimal(-100, 1000), "score from which headers tell it", default="3.0"
+    )
+    sa_tag2: float = var(
+        kinds.decimal(-100, 1000), "score from which mail is marked as spam", default="6.31"
+    )
+    sa_kill: float = var(kinds.decimal(-100, 1000), "score from which mail is refused", default="15")
+    sa_spam_subject: str | None = var(
+        kinds.text, "text before the subject of marked mail", default=None, example="***SPAM***"
+    )
+    enable_clamav: bool = var(kinds.boolean, "ask clamav about viruses", default=OFF)
+    enable_postgrey: bool = var(kinds.boolean, "greylist doubtful mail", default=ON)
+    postgrey_delay: int = var(
+        kinds.integer(1, 86400), "seconds that greylisted mail has to wait", default="300"
+    )
+    postgrey_max_age: int = var(
+        kinds.integer(1, 365), "days that a known sender is remembered", default="35"
+    )
+    postgrey_text: str = var(
+        kinds.text, "what a greylisted sender is told", default="Try again later"
+    )
+    rspam_maps_online: bool = var(
+        kinds.boolean, "fetch rspamd's maps and ask its fuzzy storage on the internet", default=ON
+    )
+    rspam_dns_lists: bool = var(kinds.boolean, "ask DNS lists about hosts and links", default=ON)
+
+    def contradictions(self) -> Iterator[str]:
+        """The three scores are steps, one above the other."""
+        if not self.sa_tag <= self.sa_tag2 <= self.sa_kill:
+            yield (
+                f"SA_TAG={self.sa_tag:g}, SA_TAG2={self.sa_tag2:g} and SA_KILL={self.sa_kill:g} "
+                "must rise in this order"
+            )
+
+
+@concern
+class Dns:
+    """mail-dnsmasq."""
+
+    dns_upstream: tuple[str, ...] = var(
+        kinds.dns_upstream,
+        "DNS servers that are asked for the world; system: those of the host; none: no world",
+        default="system",
+        example="9.9.9.9 2620:fe::fe",
+    )
+    dns_hosts: tuple[tuple[str, str], ...] = var(
+        kinds.dns_hosts,
+        "further hosts, as name=address",
+        default="",
+        example="nextcloud.example.org=172.20.0.40",
+    )
+    ldap_hosts: tuple[str, ...] = var(
+        kinds.ldap_hosts, "directory servers; the first gets LDAP_IP", default=""
+    )
+    ldap_ip: Address | None = var(
+        kinds.address, "address of the first of LDAP_HOSTS, if DNS does not know it", default=None
+    )
+
+
+@concern
+class Directory:
+    """The embedded directory."""
+
+    ldap_user: str = var(
+        kinds.text, "DN of the account that may read", example="cn=mail,dc=example,dc=org"
+    )
+    ldap_password: Secret = var(kinds.text, "password of LDAP_USER", secret=True)
+    ldap_base: str = var(kinds.dn, "where members are", example="ou=people,dc=example,dc=org")
+    ldap_members: str = var(
+        kinds.path,
+        "LDIF file with the members and groups, loaded into an empty directory",
+        default="/etc/postern/members.ldif",
+    )
