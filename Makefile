@@ -38,6 +38,7 @@ stack-tests: ## the whole system, with real mail
 	@$(PYTHON) -m pytest -q -m stack tests/stack
 
 lock: ## newest versions of the dependencies into the lock files
+	@tools/setup venv
 	@$(PYTHON) -m tools.lock
 
 bench: setup images ## measure, and print a table

@@ -74,4 +74,4 @@ def plugin_folder() -> Path:
 def new_enough(version: str) -> bool:
     """Whether this is a version of Compose that will do: `2.26.1-4` is, `1.29.2` and nothing are not."""
     match = re.match(r"v?(\d+)\.(\d+)", version)
-    return bool(match) and (int(match[1]), int(match[2])) >= OLDEST
+    return match is not None and (int(match[1]), int(match[2])) >= OLDEST

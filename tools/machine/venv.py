@@ -9,6 +9,7 @@ import hashlib
 import importlib.util
 import shutil
 import sys
+import tomllib
 from pathlib import Path
 
 from tools.commands import ROOT, work
@@ -45,12 +46,12 @@ def install(step: Step, *what: str) -> None:
     work([*pip, *what], log="venv", say=step.say)
 
 
-def fingerprint_of(python: tuple[int, ...], *files: Path) -> str:
-    """A line that changes with the Python version and with the content of these files."""
-    digest = hashlib.sha256(repr(python).encode())
-    for file in files:
-        digest.update(file.read_bytes())
-    return digest.hexdigest()
+def fingerprint_of(python: tuple[int, ...], lock: Path, project: Path) -> str:
+    """A line that changes with the Python version, the lock, and what pyproject.toml says of the package itself."""
+    package = tomllib.loads(project.read_text())
+    # Settings of linters and the like come and go; they need no new environment.
+    package.pop("tool", None)
+    return hashlib.sha256(repr((python, lock.read_bytes(), package)).encode()).hexdigest()
 
 
 def require_python(step: Step) -> None:
