@@ -15,7 +15,7 @@ from tools.console import ToolError
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".cache"
 
-SIGN_OF_LIFE_S = 15
+SIGN_OF_LIFE_S = 15.0
 TAIL_LINES = 25
 
 
