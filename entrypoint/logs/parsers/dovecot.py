@@ -1,0 +1,75 @@
+"""Dovecot 2.4's log: `Nov 22 19:43:02 imap(user)<pid><session>: Info: message`.
+
+Fields: process (imap-login, imap, lmtp, auth, …), user, pid, session; out of the message:
+method, address (rip), msgid as message_id, mailbox, error where a login was aborted.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from entrypoint.logs.parsers.raw import parse as parse_raw
+
+_LEVELS = {
+    "Debug": "debug",
+    "Info": "info",
+    "Warning": "warning",
+    "Error": "error",
+    "Fatal": "critical",
+    "Panic": "critical",
+}
+_PREFIX = re.compile(
+    r"(?:(?P<time>[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\S*) )?"
+    r"(?P<process>[a-z][\w-]*)"
+    r"(?:\((?P<who>.*?)\)(?=[<:]))?"
+    r"(?:<(?P<first>[^>]*)>)?(?:<(?P<second>[^>]*)>)?"
+    rf": (?P<level>{'|'.join(_LEVELS)}): "
+)
+_FIELD = re.compile(r"\b(?P<key>user|method|rip|session|msgid|box)=(?:<(?P<quoted>[^>]*)>|(?P<plain>[^\s,:;]+))")
+_PID = re.compile(r"[1-9][0-9]{0,9}")
+_NAMES = {"rip": "address", "msgid": "message_id", "box": "mailbox"}
+_STORED = re.compile(r"(?:saved mail to|stored mail into mailbox) (?P<quote>'?)(?P<mailbox>.+?)(?P=quote)$")
+_ABORTED = re.compile(r"^Login aborted: .*?\((?P<error>[^()]*)\) \(\w+\): ")
+
+
+def parse(line: str) -> dict[str, Any]:
+    """What a line of Dovecot's says."""
+    found = _PREFIX.match(line)
+    if not found:
+        return parse_raw(line)
+    message = line[found.end() :]
+    level = _LEVELS[found["level"]]
+    fields: dict[str, Any] = {"event": message, "level": level, "process": found["process"]}
+    if level != found["level"].lower():
+        fields["severity"] = found["level"]
+    if found["time"]:
+        fields["daemon_time"] = found["time"]
+    _who(fields, found)
+    _said(fields, message)
+    return fields
+
+
+def _who(fields: dict[str, Any], prefix: re.Match[str]) -> None:
+    """User, pid and session: `imap(user)<pid><session>`, `lmtp(pid)`, `auth(user,ip)<session>`."""
+    who, first, second = prefix["who"], prefix["first"], prefix["second"]
+    if who and _PID.fullmatch(who):
+        fields["pid"] = int(who)
+    elif who:
+        fields["user"], _, details = who.partition(",")
+        fields.update({"client": details} if details else {})
+    if first is not None:
+        fields.update({"pid": int(first)} if _PID.fullmatch(first) else {"session": first})
+    if second is not None:
+        fields.setdefault("sub_session" if "session" in fields else "session", second)
+
+
+def _said(fields: dict[str, Any], message: str) -> None:
+    """What the message names as key=value, the mailbox mail went to, and why a login failed."""
+    for found in _FIELD.finditer(message):
+        value = found["plain"] if found["quoted"] is None else found["quoted"]
+        fields.setdefault(_NAMES.get(found["key"], found["key"]), value)
+    for pattern in (_STORED, _ABORTED):
+        told = pattern.search(message)
+        if told:
+            fields.update((k, v) for k, v in told.groupdict().items() if k != "quote")

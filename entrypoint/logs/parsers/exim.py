@@ -1,0 +1,175 @@
+"""Exim's main, reject and panic log (Exim specification, chapter "Log files").
+
+`status` says what a line is about: received (<=), delivered (=>, ->, >>), failed (**),
+deferred (==), completed, rejected. Other fields: exim_id, message_id, sender, recipient,
+recipients, host, helo, address, port, size, user, authenticator, local_user, tls, protocol,
+router, transport, subject, reply, command, error.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Any
+
+from entrypoint.logs.parsers.raw import level_of
+
+_PREFIX = re.compile(
+    r"(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?(?P<zone> [+-]\d{4})?) (?:\[(?P<pid>[1-9]\d{0,9})\] )?"
+)
+_ID = re.compile(r"(?P<id>[0-9A-Za-z]{6}-(?:[0-9A-Za-z]{11}-[0-9A-Za-z]{4}|[0-9A-Za-z]{6}-[0-9A-Za-z]{2})) ?")
+_FLAG = re.compile(r"(?P<flag><=|=>|->|>>|\*>|\*\*|==) ?(?P<address><>|<[^>]*>|\S+)")
+_STATUS = {
+    "<=": ("received", "info"),
+    "=>": ("delivered", "info"),
+    "->": ("delivered", "info"),
+    ">>": ("delivered", "info"),
+    "*>": ("delivered", "info"),
+    "**": ("failed", "warning"),
+    "==": ("deferred", "warning"),
+}
+_FIELD = re.compile(r' (?P<key>[A-Z][A-Z0-9]{0,4}|id)=(?P<value>"(?:[^"\\]|\\.)*"|<[^>]*>|[^\s"]\S*)')
+_NAMES = {
+    "F": "sender",
+    "P": "protocol",
+    "R": "router",
+    "T": "transport",
+    "S": "size",
+    "X": "tls",
+    "U": "local_user",
+    "C": "reply",
+    "id": "message_id",
+    "DKIM": "dkim",
+    "QT": "queue_time",
+    "DT": "delivery_time",
+}
+_HOST = re.compile(
+    r"\b(?:H=|failed for |connection from )"
+    r"(?P<host>[^\s(\[]+)?(?: ?\((?P<helo>[^)]*)\))? ?\[(?P<address>[0-9A-Fa-f:.]+)\](?::(?P<port>\d{1,5}))?"
+)
+_REJECTED = re.compile(
+    r"\brejected (?P<command>after DATA|by \w+|EHLO or HELO|[A-Z]+|\S+)"
+    r"(?: <(?P<address>[^>]*)>?)?[^:]*(?:: (?P<error>.*))?"
+)
+_AUTH_FAILED = re.compile(r"(?P<authenticator>\S+) authenticator failed for .*?: (?P<error>5\d\d .*)")
+_SET_ID = re.compile(r"\(set_id=(?P<user>[^)]*)\)")
+_RECIPIENTS = re.compile(r" for (?P<recipients>\S+@\S+(?: \S+@\S+)*)$")
+_DEFERRED = re.compile(r" (?P<error>defer \(-?\d+\).*)$")
+
+
+def parse_main(line: str) -> dict[str, Any]:
+    """What a line of the main log says."""
+    fields, rest = _begin(line)
+    found = _ID.match(rest)
+    if found:
+        fields["exim_id"] = found["id"]
+    message = rest[found.end() :] if found else rest
+    flag = _FLAG.match(message)
+    if flag:
+        _flagged(fields, flag, message)
+    elif message.startswith("Completed"):
+        fields["status"] = "completed"
+        _keyed(fields, message)
+    else:
+        _other(fields, message)
+    return fields
+
+
+def parse_reject(line: str) -> dict[str, Any]:
+    """What a line of the reject log says: the reason, then the message's headers as debug."""
+    fields = parse_main(line)
+    if "daemon_time" not in fields:
+        fields["level"] = "debug"
+    return fields
+
+
+def parse_panic(line: str) -> dict[str, Any]:
+    """What a line of the panic log says: always an error."""
+    return {**parse_main(line), "level": "error"}
+
+
+def _begin(line: str) -> tuple[dict[str, Any], str]:
+    """The fields of the prefix, and what comes after it."""
+    found = _PREFIX.match(line)
+    if not found:
+        return {"event": line, "level": "info"}, line
+    rest = line[found.end() :]
+    fields: dict[str, Any] = {"event": rest, "level": "info", "daemon_time": found["time"]}
+    if found["pid"]:
+        fields["pid"] = int(found["pid"])
+    if found["zone"] and "." in found["time"]:  # otherwise the time of arrival says more
+        fields["time"] = datetime.strptime(found["time"], "%Y-%m-%d %H:%M:%S.%f %z").timestamp()
+    return fields, rest
+
+
+def _flagged(fields: dict[str, Any], flag: re.Match[str], message: str) -> None:
+    """Arrivals and deliveries: a flag, an address, then KEY=value."""
+    status, fields["level"] = _STATUS[flag["flag"]]
+    fields["status"] = status
+    _keyed(fields, message)
+    address = flag["address"].strip("<>:")
+    fields["sender" if status == "received" else "recipient"] = address
+    if status == "received":
+        _recipients(fields, message)
+    elif status == "failed":
+        fields["error"] = _after_colon(message)
+    elif status == "deferred":
+        found = _DEFERRED.search(message)
+        fields["error"] = found["error"] if found else _after_colon(message)
+
+
+def _recipients(fields: dict[str, Any], message: str) -> None:
+    found = _RECIPIENTS.search(message)
+    if found:
+        fields["recipients"] = found["recipients"].split()
+
+
+def _after_colon(message: str) -> str:
+    """The reason for a failure: after the first colon that ends a word."""
+    return message.partition(": ")[2]
+
+
+def _other(fields: dict[str, Any], message: str) -> None:
+    """Refusals, failed logins, and everything that has at least a host."""
+    _keyed(fields, message)
+    rejected = _REJECTED.search(message)
+    failed = _AUTH_FAILED.search(message)
+    if rejected:
+        _keep(fields, rejected, "command", "error")
+        if rejected["address"]:
+            fields["sender" if rejected["command"] == "MAIL" else "recipient"] = rejected["address"]
+    elif failed:
+        _keep(fields, failed, "authenticator", "error")
+        user = _SET_ID.search(message)
+        fields.update(user.groupdict() if user else {})
+    if rejected or failed:
+        fields["status"] = "rejected"
+    else:
+        fields["level"] = level_of(message)
+
+
+def _keyed(fields: dict[str, Any], message: str) -> None:
+    """Fields out of KEY=value pairs, and the host, whose value has blanks."""
+    for found in _FIELD.finditer(f" {message}"):
+        key, value = found["key"], found["value"]
+        if key == "A":
+            fields["authenticator"], _, fields["user"] = value.partition(":")
+        elif key == "T" and value.startswith('"'):
+            fields["subject"] = value.strip('"')
+        elif key in _NAMES and _NAMES[key] not in fields:
+            fields[_NAMES[key]] = _value(key, value)
+    host = _HOST.search(message)
+    if host:
+        _keep(fields, host, "host", "helo", "address")
+        fields.update({"port": int(host["port"])} if host["port"] else {})
+
+
+def _value(key: str, value: str) -> str | int:
+    if key == "S" and value.isdecimal() and len(value) < 16:
+        return int(value)
+    return value.strip('"') if key == "C" else value.strip("<>")
+
+
+def _keep(fields: dict[str, Any], found: re.Match[str], *names: str) -> None:
+    """The named groups that matched, as fields."""
+    fields.update((name, found[name]) for name in names if found[name])

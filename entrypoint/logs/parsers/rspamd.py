@@ -1,0 +1,87 @@
+"""rspamd's console log: `2026-11-22 19:43:02 #12(normal) <tag>; module; function: message`.
+
+Fields: process, pid, tag, module, function; of a scanned message: message_id, exim_id (its
+queue id), address, sender, user, verdict (spam, ham), action, score, required, size, recipients.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from entrypoint.logs.parsers.raw import level_of
+from entrypoint.logs.parsers.raw import parse as parse_raw
+
+_PREFIX = re.compile(
+    r"(?P<daemon_time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?) #(?P<pid>[1-9]\d{0,9})\((?P<process>[^)]*)\) "
+    r"(?:\[(?P<severity>\w+)\] )?"
+    r"(?:<(?P<tag>[^>]*)>; )?(?:(?P<module>[\w./-]+); )?(?:(?P<function>[\w.:/-]+): )?"
+)
+_FIELD = re.compile(r"(?:^|, )(?P<key>id|qid|ip|from|user|len|rcpts?): (?:<(?P<quoted>[^>]*)>|(?P<plain>[^\s,]*))")
+_NAMES = {
+    "id": "message_id",
+    "qid": "exim_id",
+    "ip": "address",
+    "from": "sender",
+    "len": "size",
+    "rcpt": "recipients",
+    "rcpts": "recipients",
+}
+_VERDICT = re.compile(
+    r"\(\w+: (?P<verdict>[TFS]) \((?P<action>[^)]*)\): \[(?P<score>-?[\d.]+)/(?P<required>-?[\d.]+|nan)\]"
+)
+_VERDICTS = {"T": "spam", "F": "ham", "S": "skipped"}
+_TROUBLE = re.compile(
+    r"^(?:cannot|can't|failed|unable|error|got error)\b|\bfailed to\b|\bcannot (?:connect|open|load|read)\b",
+    re.IGNORECASE,
+)
+
+
+def parse(line: str) -> dict[str, Any]:
+    """What a line of rspamd's says."""
+    found = _PREFIX.match(line)
+    if not found:
+        return parse_raw(line)
+    message = line[found.end() :]
+    fields: dict[str, Any] = {"event": message, "level": _level(found["severity"], message)}
+    fields.update((k, v) for k, v in found.groupdict().items() if v)
+    fields["pid"] = int(found["pid"])
+    if found["function"] == "rspamd_task_write_log":
+        _task(fields, message)
+    return fields
+
+
+def _level(severity: str | None, message: str) -> str:
+    """The level: rspamd writes no level by default, so its usual words for trouble count."""
+    if severity:
+        return level_of(f"{severity}:")
+    return "warning" if _TROUBLE.search(message) else level_of(message)
+
+
+def _task(fields: dict[str, Any], message: str) -> None:
+    """The summary of one scanned message."""
+    for found in _FIELD.finditer(message):
+        value = found["plain"] if found["quoted"] is None else found["quoted"]
+        fields.setdefault(_NAMES.get(found["key"], found["key"]), value)
+    if fields.get("size", "").isdecimal():
+        fields["size"] = int(fields["size"][:16])
+    if "recipients" in fields:
+        fields["recipients"] = fields["recipients"].split(",")
+    verdict = _VERDICT.search(message)
+    if verdict:
+        _judge(fields, verdict)
+
+
+def _judge(fields: dict[str, Any], verdict: re.Match[str]) -> None:
+    fields["verdict"] = _VERDICTS[verdict["verdict"]]
+    fields["action"] = verdict["action"]
+    fields["score"] = _number(verdict["score"])
+    fields["required"] = _number(verdict["required"])
+
+
+def _number(text: str) -> float | str:
+    """A number, or the text where json has no word for it ("nan")."""
+    try:
+        return text if text == "nan" else float(text)
+    except ValueError:
+        return text

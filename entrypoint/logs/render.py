@@ -1,0 +1,92 @@
+"""Events to text: one line each. Written for speed, since each line of each daemon comes here.
+
+Times are seconds since the epoch until here; the part down to the second is formatted once a
+second. Control characters are escaped, so that no daemon, and nobody who sends mail to one,
+can write to the terminal or start a line of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Renderer = Callable[[dict[str, Any]], str]
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
+_CONTROL = {code: f"\\x{code:02x}" for code in (*range(0x20), 0x7F, *range(0x80, 0xA0))}
+_CONTROL |= {0x0A: "\\n", 0x0D: "\\r", 0x09: "\t", 0x2028: "\\u2028", 0x2029: "\\u2029"}
+_SHORT = {"warning": "warn", "critical": "crit"}
+_COLOUR = {"debug": "2", "info": "32", "warning": "33", "error": "31", "critical": "31;1"}
+_HEAD = frozenset({"time", "level", "service", "program", "event"})
+_UNSHOWN = _HEAD | {"daemon_time", "process", "severity", "thread", "exception"}
+
+
+def _clock(pattern: str, convert: Callable[[float], time.struct_time], end: str) -> Callable[[float], str]:
+    """A function from epoch seconds to text that formats only the milliseconds each time."""
+    second, text = -1, ""
+
+    def format_time(at: float) -> str:
+        nonlocal second, text
+        whole, millis = divmod(int(at * 1000), 1000)
+        if whole != second:
+            second, text = whole, time.strftime(pattern, convert(whole))
+        return f"{text}.{millis:03d}{end}"
+
+    return format_time
+
+
+utc = _clock("%Y-%m-%dT%H:%M:%S", time.gmtime, "Z")
+local = _clock("%Y-%m-%d %H:%M:%S", time.localtime, "")
+
+
+def render_json(event: dict[str, Any]) -> str:
+    """The event as one json object on one line."""
+    event["time"] = utc(event["time"])
+    return _encode(event)
+
+
+def console_renderer(terminal: bool) -> Renderer:
+    """A renderer of aligned lines for people, coloured on a terminal unless NO_COLOR is set."""
+    coloured = terminal and not os.environ.get("NO_COLOR")
+
+    def render(event: dict[str, Any]) -> str:
+        level = event["level"]
+        mark = f"{_SHORT.get(level, level):<5}"
+        if coloured:
+            mark = f"\x1b[{_COLOUR.get(level, '0')}m{mark}\x1b[0m"
+        head = f"{local(event['time'])} {mark} {event['service']:<8} {event['program']:<8} "
+        return head + _body(event)
+
+    return render
+
+
+def _body(event: Mapping[str, Any]) -> str:
+    """What happened, then the fields that do not stand there already."""
+    text = str(event["event"])
+    line = f"{event['process']}: {text}" if "process" in event else text
+    told = [f"{k}={_plain(v)}" for k, v in event.items() if k not in _UNSHOWN and not _stands_in(text, v)]
+    return "  ".join([_escape(line), " ".join(told)]).rstrip(" ") + _exception(event)
+
+
+def _stands_in(text: str, value: object) -> bool:
+    return all(str(v) in text for v in value) if isinstance(value, list) else str(value) in text
+
+
+def _plain(value: object) -> str:
+    """The value as a word; in quotes when it is none."""
+    if isinstance(value, (list, tuple)):
+        return ",".join(map(_plain, value))
+    text = str(value)
+    return _encode(text) if not text or set(text) & set(' "=') else _escape(text)
+
+
+def _escape(text: str) -> str:
+    return text if text.isprintable() else text.translate(_CONTROL)
+
+
+def _exception(event: Mapping[str, Any]) -> str:
+    """A traceback of ours below its event, each line indented: the only event of many lines."""
+    return "".join(f"\n    {_escape(line)}" for line in str(event.get("exception", "")).splitlines())
