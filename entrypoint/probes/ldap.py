@@ -1,0 +1,115 @@
+"""LDAP: StartTLS if wanted, bind, and a search for the base itself.
+
+ldap3 only writes and reads the messages. Name, connection and TLS are climbed before, because it
+reports all of them as one error, verifies names by its own rules and counts time in whole seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from entrypoint.errors import ProbeError
+from entrypoint.plan import Probe
+from entrypoint.probes.talk import Talk, read_password
+
+if TYPE_CHECKING:
+    from ldap3 import Connection
+
+_STARTTLS = "1.3.6.1.4.1.1466.20037"
+_NO_ATTRIBUTES = "1.1"
+_PASSING = {3: "the time limit is exceeded", 51: "the server is busy", 52: "the server is not available", 80: "trouble"}
+_LASTING = {
+    8: "a stronger login, or TLS, is required",
+    13: "TLS is required",
+    48: "this entry cannot log in with a password",
+    49: "the bind DN or its password is wrong",
+    50: "access is denied",
+    53: "the server is unwilling",
+}
+
+
+def ask_ldap(talk: Talk, probe: Probe) -> str:
+    session = _session(talk)
+    if probe.tls == "starttls":
+        _start_tls(talk, session)
+    if probe.user:
+        _bind(talk, session, probe)
+    _find_base(talk, session, probe)
+    with suppress(ProbeError):  # the answer that counts has been given
+        _call(talk, session.unbind)
+    return f"{f'bound as {probe.user}' if probe.user else 'no login'}, {_base(probe)} exists"
+
+
+def _session(talk: Talk) -> Connection:
+    """An ldap3 connection that takes our conversation for its socket."""
+    import ldap3  # noqa: PLC0415 - 90 ms and 8 MiB
+
+    session = ldap3.Connection(
+        ldap3.Server("unused", get_info=ldap3.NONE), auto_referrals=False, check_names=False, raise_exceptions=False
+    )
+    session.socket, session.closed, session.listening = talk, False, True
+    session.strategy._outstanding = {}  # noqa: SLF001 - as its open() does
+    return session
+
+
+def _start_tls(talk: Talk, session: Connection) -> None:
+    talk.stage = "tls"
+    _call(talk, session.extended, _STARTTLS)
+    if session.result["result"]:
+        raise _refusal(talk, session.result, "StartTLS is refused")
+    talk.handshake()
+
+
+def _bind(talk: Talk, session: Connection, probe: Probe) -> None:
+    """Log in. Without a password a server would say yes to an anonymous login (RFC 4513, 5.1.2)."""
+    talk.stage = "login"
+    talk.secret = read_password(probe) if probe.password_file else b""
+    if not talk.secret:
+        raise talk.error(f"the password of {probe.user} is empty", curable=False)
+    session.user, session.password = probe.user, talk.secret  # as bytes: ldap3 normalises text
+    session.authentication = "SIMPLE"
+    _call(talk, session.bind, read_server_info=False)
+    if session.result["result"]:
+        raise _refusal(talk, session.result, f"{probe.user} is refused")
+
+
+def _find_base(talk: Talk, session: Connection, probe: Probe) -> None:
+    talk.stage = "answer"
+    _call(talk, session.search, probe.query, "(objectClass=*)", search_scope="BASE", attributes=[_NO_ATTRIBUTES])
+    if session.result["result"] == 32:
+        raise talk.error(f"{_base(probe)} does not exist, or is hidden from {_who(probe)}", curable=False)
+    if session.result["result"]:
+        raise _refusal(talk, session.result, f"{_base(probe)} cannot be read")
+    if not session.response:
+        raise talk.error(f"{_base(probe)} is hidden from {_who(probe)}", curable=False)
+
+
+def _call(talk: Talk, operation: Callable[..., object], *args: object, **options: object) -> None:
+    """One request and its reply. What is not LDAP makes ldap3 fail in many ways."""
+    from ldap3.core.exceptions import LDAPSessionTerminatedByServerError  # noqa: PLC0415 - see _session
+
+    try:
+        operation(*args, **options)
+    except ProbeError:
+        raise
+    except LDAPSessionTerminatedByServerError:
+        raise talk.error("the server ends the session") from None
+    except Exception as error:  # noqa: BLE001 - see above
+        raise talk.error(f"does not speak LDAP ({type(error).__name__})", curable=False) from None
+
+
+def _refusal(talk: Talk, result: dict[str, Any], what: str) -> ProbeError:
+    code = result["result"]
+    why = _PASSING.get(code) or _LASTING.get(code) or "refused"
+    said = talk.quote(f"{result['description']} {result['message']}".strip())
+    return talk.error(f"{what}: {why} ({said})", curable=code in _PASSING)
+
+
+def _base(probe: Probe) -> str:
+    return f"base {probe.query}" if probe.query else "the root entry"
+
+
+def _who(probe: Probe) -> str:
+    return probe.user or "those who do not log in"
