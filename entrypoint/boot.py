@@ -6,22 +6,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
+import structlog
+
 from entrypoint import __version__
 from entrypoint.certificates import check_certificate
 from entrypoint.check import run_all
-from entrypoint.logs import configure, get_logger
+from entrypoint.logs import configure
 from entrypoint.plan import PLAN_FILE, STATE_FILE, Plan, write_plan
 from entrypoint.render import Files, render_tree, write_tree
 from entrypoint.service import Service, base_env, known_variables
 from entrypoint.settings import Reading, Secret, read
-from entrypoint.supervise.exec import become_supervisor
+from entrypoint.supervise import become_supervisor
 from entrypoint.wait import wait_for
 
 
 def run(service: Service[Any], env: Mapping[str, str]) -> NoReturn:
     """Boot `service` and become its supervisor; every refusal is an exception with an exit code."""
     settings = prepare(service, env)
-    log = get_logger(service=service.name)
+    log = structlog.get_logger()
     STATE_FILE.unlink(missing_ok=True)
     PLAN_FILE.unlink(missing_ok=True)
     for need in service.needs(settings):
@@ -34,7 +36,7 @@ def run(service: Service[Any], env: Mapping[str, str]) -> NoReturn:
 def prepare(service: Service[Any], env: Mapping[str, str]) -> Any:
     """Read, render and check: everything that needs no other service. Returns the settings."""
     settings = load(service, env)
-    log = get_logger(service=service.name)
+    log = structlog.get_logger()
     hosts = service.certificate_for(settings)
     if hosts:
         check_certificate(settings, hosts)
@@ -50,8 +52,8 @@ def load(service: Service[Any], env: Mapping[str, str]) -> Any:
     """The settings of the service, with logging set up as they say; warnings go to the log."""
     reading: Reading[Any] = read(env, service.settings, known=known_variables())
     settings = reading.settings
-    configure(settings.log_format, settings.log_level)
-    log = get_logger(service=service.name)
+    configure(settings.log_format, settings.log_level, service=service.name)
+    log = structlog.get_logger()
     for warning in reading.warnings:
         log.warning(warning)
     log.info("settings are read", domain=settings.domain, version=__version__)
@@ -59,7 +61,7 @@ def load(service: Service[Any], env: Mapping[str, str]) -> Any:
 
 
 def _ask_the_daemon(service: Service[Any], settings: Any) -> None:
-    log = get_logger(service=service.name)
+    log = structlog.get_logger()
     env, secrets = base_env(settings), _secrets(settings)
     for commands in (service.prepare(settings), service.checks(settings)):
         run_all(commands, env, secrets)
