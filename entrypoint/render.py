@@ -3,6 +3,7 @@ pristine templates, and each file is replaced whole.
 
 `install/IMAGE/PATH` mirrors the image. What lies below its `run/` is rendered at every start
 (`NAME.j2`) or copied (other files); names that begin with `_` are parts that others include.
+Where several services share an image, `install/IMAGE/SERVICE/run/` holds what is one's own.
 """
 
 from __future__ import annotations
@@ -41,7 +42,11 @@ def render_tree(service: Service[Any], settings: Any) -> Files:
     root = install_dir(service.image)
     environment = _environment(root)
     values = _values(service, settings)
-    files = {_target(root, source): _text(environment, root, source, values) for source in _sources(root)}
+    files = {
+        _target(tree, source): _text(environment, root, source, values)
+        for tree in (root, root / service.name)
+        for source in _sources(tree)
+    }
     secrets = service.secrets(settings).items()
     return files | {SECRETS_DIR / name: secret.reveal() for name, secret in secrets}
 
@@ -61,15 +66,15 @@ def _values(service: Service[Any], settings: Any) -> dict[str, Any]:
     return fields | {"service": service.name} | dict(service.context(settings))
 
 
-def _sources(root: Path) -> Iterator[Path]:
-    for source in sorted((root / "run").rglob("*")):
-        hidden = any(part.startswith("_") for part in source.relative_to(root).parts)
+def _sources(tree: Path) -> Iterator[Path]:
+    for source in sorted((tree / "run").rglob("*")):
+        hidden = any(part.startswith("_") for part in source.relative_to(tree).parts)
         if source.is_file() and not hidden:
             yield source
 
 
-def _target(root: Path, source: Path) -> Path:
-    path = Path("/") / source.relative_to(root)
+def _target(tree: Path, source: Path) -> Path:
+    path = Path("/") / source.relative_to(tree)
     return path.with_suffix("") if path.suffix == ".j2" else path
 
 
