@@ -37,8 +37,14 @@ def _run(command: Command, env: Mapping[str, str], hidden: list[str]) -> None:
         raise CheckError(f"cannot {command.purpose}: {command.argv[0]} does not exist") from None
     except subprocess.TimeoutExpired:
         raise CheckError(f"cannot {command.purpose}: no answer in {command.timeout_s:g} s") from None
-    if done.returncode or (command.refused_by and re.search(command.refused_by, done.stdout)):
+    if not _accepted(command, done.returncode, done.stdout):
         raise CheckError(f"cannot {command.purpose}:\n{_last_words(done.stdout, hidden)}")
+
+
+def _accepted(command: Command, code: int, output: str) -> bool:
+    if command.refused_by and re.search(command.refused_by, output):
+        return False
+    return code == 0 or bool(command.accepted_by and re.search(command.accepted_by, output))
 
 
 def _last_words(output: str, hidden: list[str]) -> str:

@@ -28,6 +28,7 @@ class Command:
     env: Mapping[str, str] = field(default_factory=dict)
     stdin: str = ""
     refused_by: str = ""  # regular expression: words of a refusal in spite of exit code 0
+    accepted_by: str = ""  # regular expression: words of a good end in spite of another exit code
     timeout_s: float = 60.0
 
 
