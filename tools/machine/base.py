@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tools.commands import ask, work
 from tools.console import Step, ToolError
-from tools.machine import apt
+from tools.machine import apt, engine
 
 IMAGE = "debian:trixie-slim"
 RELEASE = "trixie"
@@ -43,6 +43,8 @@ def set_up(step: Step) -> None:
     if ask("docker", "image", "inspect", "--format", "{{.Id}}", IMAGE):
         step.outcome = f"ok: {IMAGE}"
         return
+    if not engine.server_version():
+        raise ToolError(f"cannot get {IMAGE}: no container engine answers", "Run `tools/setup engine` first.")
     step.say(f"pulling {IMAGE}")
     if ask("docker", "pull", "--quiet", IMAGE, timeout_s=PULL_S) is not None:
         step.done(f"pulled {IMAGE}")
