@@ -493,6 +493,20 @@ class Dns:
     dns_upstream: tuple[str, ...] = var(
         kinds.dns_upstream,
         "DNS servers that are asked for the world; system: those of the host; none: no world",
+
+    def contradictions(self) -> Iterator[str]:
+        """The directory's suffix is derived, so there must be one."""
+        if not self.ldap_suffix:
+            yield (
+                f"LDAP_BASE got {self.ldap_base}, which does not end with dc=…: the embedded directory "
+                "needs a base such as ou=people,dc=example,dc=org"
+            )
+
+    @property
+    def ldap_suffix(self) -> str:
+        """The root of the directory: `dc=example,dc=org` of `ou=people,dc=example,dc=org`."""
+        found = re.search(r"dc=[^,]+(?:,\s*dc=[^,]+)*$", self.ldap_base, re.IGNORECASE)
+        return found[0] if found else ""
         default="system",
         example="9.9.9.9 2620:fe::fe",
     )
@@ -514,9 +528,8 @@ class Dns:
 class Directory:
     """The embedded directory."""
 
-    ldap_user: str = var(
-        kinds.text, "DN of the account that may read", example="cn=mail,dc=example,dc=org"
-    )
+    ldap_host: str = var(kinds.host, "name of the embedded directory, in its certificate", default=Like("ldap.$DOMAIN"))
+    ldap_user: str = var(kinds.text, "DN of the account that may read", example="cn=mail,dc=example,dc=org")
     ldap_password: Secret = var(kinds.text, "password of LDAP_USER", secret=True)
     ldap_base: str = var(kinds.dn, "where members are", example="ou=people,dc=example,dc=org")
     ldap_members: str = var(
