@@ -6,6 +6,7 @@ concerns that it needs (entrypoint/services); nothing else decides what reaches 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
