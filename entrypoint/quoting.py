@@ -6,8 +6,8 @@ does not render. A function that cannot express a value in its syntax raises Val
 
 from __future__ import annotations
 
-import base64
 import re
+from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from urllib.parse import quote as percent
 
@@ -32,7 +32,7 @@ def _text(value: object) -> str:
     return text
 
 
-_EXIM_SAFE = re.compile(rb"[A-Za-z0-9.@/=+-]|_(?=[a-z0-9])")
+_EXIM_SAFE = re.compile(rb"[A-Za-z0-9.@/=+,()&|*:%!?~-]|(?<=[^ ]) (?=[^ ])|_(?=[a-z0-9])")
 
 
 def exim(value: object) -> Quoted:
@@ -42,12 +42,7 @@ def exim(value: object) -> Quoted:
     line. (Exim specification, chapters 6 "Macros in the configuration file" and 11 "Expansions".)
     """
     raw = _text(value).encode()
-    return Quoted(
-        "".join(
-            chr(byte) if _EXIM_SAFE.match(raw, i) else f"\\x{byte:02x}"
-            for i, byte in enumerate(raw)
-        )
-    )
+    return Quoted("".join(chr(byte) if _EXIM_SAFE.match(raw, i) else f"\\x{byte:02x}" for i, byte in enumerate(raw)))
 
 
 def exim_plain(value: object) -> Quoted:
@@ -100,10 +95,7 @@ def dovecot(value: object) -> Quoted:
 
 def dovecot_filter(pattern: Pattern) -> Quoted:
     """An LDAP filter whose placeholders become Dovecot's variables, quoted for LDAP by Dovecot."""
-    parts = [
-        str(dovecot(text))[1:-1] if kind == "literal" else f"%{{{text}}}"
-        for kind, text in pattern.parts
-    ]
+    parts = [str(dovecot(text))[1:-1] if kind == "literal" else f"%{{{text}}}" for kind, text in pattern.parts]
     return Quoted('"' + "".join(parts) + '"')
 
 
@@ -150,12 +142,26 @@ def slapd(value: object) -> Quoted:
 
 def ldif(value: object) -> Quoted:
     """For the value of an LDIF line, in base64 with its colon: `mail:{{ mail | ldif }}`."""
-    return Quoted(": " + base64.b64encode(_text(value).encode()).decode())
+    return Quoted(": " + b64encode(_text(value).encode()).decode())
+
+
+def plain(value: object) -> Quoted:
+    """For lookup files, whose keys and values are read as they are: names, addresses, paths."""
+    text = _text(value)
+    if not re.fullmatch(r"[A-Za-z0-9._:@/+=-]+", text):
+        raise ValueError(f"cannot write {text!r} into a lookup file")
+    return Quoted(text)
+
+
+def base64(value: object) -> Quoted:
+    """For any text where the reader takes base64."""
+    return Quoted(b64encode(_text(value).encode()).decode())
 
 
 FILTERS = {
     function.__name__: function
     for function in (
+        base64,
         dnsmasq,
         dovecot,
         dovecot_filter,
@@ -167,6 +173,7 @@ FILTERS = {
         ldap_dn,
         ldap_filter,
         ldif,
+        plain,
         redis,
         slapd,
         ucl,

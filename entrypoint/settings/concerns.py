@@ -36,9 +36,7 @@ class Common:
         "domain of the organisation; host names are made from it",
         example="example.org",
     )
-    tz: str = var(
-        kinds.time_zone, "time zone of log lines and dates", default="UTC", old=("TIMEZONE",)
-    )
+    tz: str = var(kinds.time_zone, "time zone of log lines and dates", default="UTC", old=("TIMEZONE",))
     log_format: str = var(
         kinds.choice("console", "json"),
         "console: lines for people; json: one object a line for programs",
@@ -63,23 +61,17 @@ class Hosts:
 
     imap_ip: Address = var(kinds.address, "address of imap", default="172.20.0.5")
     imap_host: str = var(kinds.host, "name of imap, in its certificate", default=Like("imap.$DOMAIN"))
-    exim_external_ip: Address = var(
-        kinds.address, "address of exim-external", default="172.20.0.3"
-    )
+    exim_external_ip: Address = var(kinds.address, "address of exim-external", default="172.20.0.3")
     exim_external_host: str = var(
         kinds.host, "name of exim-external, the MX, in its certificate", default=Like("mail.$DOMAIN")
     )
-    exim_int_mailout_ip: Address = var(
-        kinds.address, "address of exim-int-mailout", default="172.20.0.9"
-    )
+    exim_int_mailout_ip: Address = var(kinds.address, "address of exim-int-mailout", default="172.20.0.9")
     exim_int_mailout_host: str = var(
         kinds.host,
         "name of exim-int-mailout, in its certificate",
         default=Like("smtp.$DOMAIN"),
     )
-    exim_ext_mailout_ip: Address = var(
-        kinds.address, "address of exim-ext-mailout", default="172.20.0.8"
-    )
+    exim_ext_mailout_ip: Address = var(kinds.address, "address of exim-ext-mailout", default="172.20.0.8")
     exim_ext_mailout_host: str = var(
         kinds.host,
         "name that exim-ext-mailout gives to the world",
@@ -95,6 +87,7 @@ class Hosts:
         "name of that smarthost, in its certificate",
         default=Like("smarthost.$DOMAIN"),
     )
+    exim_smarthost_port: int = var(kinds.port, "port of that smarthost", default="1587")
     rspam_ip: Address = var(kinds.address, "address of rspam", default="172.20.0.6")
     clamav_ip: Address = var(kinds.address, "address of clamav", default="172.20.0.7")
     redis_ip: Address = var(kinds.address, "address of mail-redis", default="172.20.0.4")
@@ -149,9 +142,7 @@ class Ldap:
         example="cn=mail,ou=services,dc=example,dc=org",
     )
     ldap_password: Secret = var(kinds.text, "password of LDAP_USER", secret=True)
-    ldap_base: str = var(
-        kinds.dn, "where members are searched", example="ou=people,dc=example,dc=org"
-    )
+    ldap_base: str = var(kinds.dn, "where members are searched", example="ou=people,dc=example,dc=org")
     ldap_ca: str = var(
         kinds.path,
         "file in the container with the authorities that the directory is checked by",
@@ -163,9 +154,7 @@ class Ldap:
         default=None,
         example="cn=mail,ou=groups,dc=example,dc=org",
     )
-    ldap_mail_attribute: str = var(
-        kinds.attribute, "attribute with the primary address", default="mail"
-    )
+    ldap_mail_attribute: str = var(kinds.attribute, "attribute with the primary address", default="mail")
     ldap_alias_attribute: str = var(
         kinds.attribute, "attribute with further addresses", default="gosaMailAlternateAddress"
     )
@@ -191,17 +180,13 @@ class Members(Ldap):
     ldap_user_filter: Pattern = var(
         dovecot_pattern(),
         "who has a mailbox",
-        default=Like(
-            "(&(memberOf=$LDAP_GROUP)(|($LDAP_MAIL_ATTRIBUTE=%u)($LDAP_ALIAS_ATTRIBUTE=%u)))"
-        ),
+        default=Like("(&(memberOf=$LDAP_GROUP)(|($LDAP_MAIL_ATTRIBUTE=%u)($LDAP_ALIAS_ATTRIBUTE=%u)))"),
         example="(&(memberOf=cn=mail,ou=groups,dc=example,dc=org)(mail=%u))",
     )
     ldap_pass_filter: Pattern = var(
         dovecot_pattern(),
         "who may log in",
-        default=Like(
-            "(&(memberOf=$LDAP_GROUP)(|($LDAP_MAIL_ATTRIBUTE=%u)($LDAP_ALIAS_ATTRIBUTE=%u)))"
-        ),
+        default=Like("(&(memberOf=$LDAP_GROUP)(|($LDAP_MAIL_ATTRIBUTE=%u)($LDAP_ALIAS_ATTRIBUTE=%u)))"),
         example="(&(memberOf=cn=mail,ou=groups,dc=example,dc=org)(mail=%u))",
     )
     ldap_iterate_filter: Pattern = var(
@@ -210,9 +195,7 @@ class Members(Ldap):
         default=Like("(&(memberOf=$LDAP_GROUP)($LDAP_MAIL_ATTRIBUTE=*))"),
         example="(memberOf=cn=mail,ou=groups,dc=example,dc=org)",
     )
-    ldap_quota_attribute: str = var(
-        kinds.attribute, "attribute with the quota in MB", default="gosaMailQuota"
-    )
+    ldap_quota_attribute: str = var(kinds.attribute, "attribute with the quota in MB", default="gosaMailQuota")
 
 
 @concern
@@ -241,21 +224,15 @@ class Imap:
         default="1G",
         old=("POSTFIX_MAILBOX_SIZE_LIMIT",),
     )
-    vmail_uid: int = var(
-        kinds.integer(1, 65533), "uid that owns the mail store", default="5000", name="vmail_uid"
-    )
+    vmail_uid: int = var(kinds.integer(1, 65533), "uid that owns the mail store", default="5000", name="vmail_uid")
     vmail_gid: int = var(
         kinds.integer(0, 65533),
         "further group of the imap container, for files of an older installation",
         default="0",
         name="vmail_gid",
     )
-    imap_replica_server: str | None = var(
-        kinds.host, "second imap server (not used yet)", default=None
-    )
-    imap_replica_port: int | None = var(
-        kinds.port, "port of the second imap server (not used yet)", default=None
-    )
+    imap_replica_server: str | None = var(kinds.host, "second imap server (not used yet)", default=None)
+    imap_replica_port: int | None = var(kinds.port, "port of the second imap server (not used yet)", default=None)
     imap_replica_password: Secret | None = var(
         kinds.text, "password of the replication (not used yet)", default=None, secret=True
     )
@@ -271,9 +248,7 @@ class Exim:
         default=Like("$DOMAIN"),
         example="example.org:example.net",
     )
-    postmaster_address: str = var(
-        kinds.email, "who gets what needs a person", default=Like("postmaster@$DOMAIN")
-    )
+    postmaster_address: str = var(kinds.email, "who gets what needs a person", default=Like("postmaster@$DOMAIN"))
 
 
 @concern
@@ -322,9 +297,7 @@ class Senders(Ldap):
         ),
         example="(memberOf=cn=world,ou=groups,dc=example,dc=org)(mail=$authenticated_id)",
     )
-    spoof_protection: bool = var(
-        kinds.boolean, "members may send only from their own addresses", default=ON
-    )
+    spoof_protection: bool = var(kinds.boolean, "members may send only from their own addresses", default=ON)
 
 
 @concern
@@ -344,7 +317,8 @@ class Smarthost:
         example="192.0.2.0/28",
     )
     mail_network: Network = var(
-        kinds.network, "the container network; its first address is the gateway",
+        kinds.network,
+        "the container network; its first address is the gateway",
         default="172.20.0.0/16",
     )
     exim_dkim_selector: str | None = var(
@@ -359,7 +333,10 @@ class Smarthost:
         default="/run/secrets/dkim-privkey",
     )
     default_relay_host: Relay | None = var(
-        relay, "relay for all mail to the world", default=None, example="smtp.example.net:587",
+        relay,
+        "relay for all mail to the world",
+        default=None,
+        example="smtp.example.net:587",
         old=("RELAY_HOST",),
     )
     relay_domains: tuple[tuple[str, Relay], ...] = var(
@@ -378,9 +355,7 @@ class Smarthost:
     exim_ext_msaccount: str | None = var(
         kinds.login, "login at Microsoft's relay, for mail to its domains", default=None
     )
-    exim_ext_pw: Secret | None = var(
-        kinds.text, "password of EXIM_EXT_MSACCOUNT", default=None, secret=True
-    )
+    exim_ext_pw: Secret | None = var(kinds.text, "password of EXIM_EXT_MSACCOUNT", default=None, secret=True)
     exim_ext_msrelay: Relay = var(relay, "Microsoft's relay", default="smtp.office365.com:587")
     exim_ext_msdomains: tuple[str, ...] = var(
         kinds.domains,
@@ -427,7 +402,18 @@ class RedisServer(Redis):
 
 
 @concern
-class Rspam(Redis):
+class Scan:
+    """What is done with rspamd's verdicts; both rspamd and Exim follow it."""
+
+    sa_tag: float = var(kinds.decimal(-100, 1000), "score from which headers tell it", default="3.0")
+    sa_spam_subject: str | None = var(
+        kinds.text, "text before the subject of marked mail", default=None, example="***SPAM***"
+    )
+    postgrey_text: str = var(kinds.text, "what a greylisted sender is told", default="Try again later")
+
+
+@concern
+class Rspam(Redis, Scan):
     """rspamd."""
 
     rspam_password: Secret = var(
@@ -452,27 +438,12 @@ class Rspam(Redis):
         example="b=http://rspam.b.example.org:11334",
     )
     rspam_redis_db: int = var(kinds.integer(0, 15), "database in mail-redis", default="7")
-    sa_tag: float = var(
-        kinds.decimal(-100, 1000), "score from which headers tell it", default="3.0"
-    )
-    sa_tag2: float = var(
-        kinds.decimal(-100, 1000), "score from which mail is marked as spam", default="6.31"
-    )
+    sa_tag2: float = var(kinds.decimal(-100, 1000), "score from which mail is marked as spam", default="6.31")
     sa_kill: float = var(kinds.decimal(-100, 1000), "score from which mail is refused", default="15")
-    sa_spam_subject: str | None = var(
-        kinds.text, "text before the subject of marked mail", default=None, example="***SPAM***"
-    )
     enable_clamav: bool = var(kinds.boolean, "ask clamav about viruses", default=OFF)
     enable_postgrey: bool = var(kinds.boolean, "greylist doubtful mail", default=ON)
-    postgrey_delay: int = var(
-        kinds.integer(1, 86400), "seconds that greylisted mail has to wait", default="300"
-    )
-    postgrey_max_age: int = var(
-        kinds.integer(1, 365), "days that a known sender is remembered", default="35"
-    )
-    postgrey_text: str = var(
-        kinds.text, "what a greylisted sender is told", default="Try again later"
-    )
+    postgrey_delay: int = var(kinds.integer(1, 86400), "seconds that greylisted mail has to wait", default="300")
+    postgrey_max_age: int = var(kinds.integer(1, 365), "days that a known sender is remembered", default="35")
     rspam_maps_online: bool = var(
         kinds.boolean, "fetch rspamd's maps and ask its fuzzy storage on the internet", default=ON
     )
@@ -482,8 +453,7 @@ class Rspam(Redis):
         """The three scores are steps, one above the other."""
         if not self.sa_tag <= self.sa_tag2 <= self.sa_kill:
             yield (
-                f"SA_TAG={self.sa_tag:g}, SA_TAG2={self.sa_tag2:g} and SA_KILL={self.sa_kill:g} "
-                "must rise in this order"
+                f"SA_TAG={self.sa_tag:g}, SA_TAG2={self.sa_tag2:g} and SA_KILL={self.sa_kill:g} must rise in this order"
             )
 
 
@@ -494,20 +464,6 @@ class Dns:
     dns_upstream: tuple[str, ...] = var(
         kinds.dns_upstream,
         "DNS servers that are asked for the world; system: those of the host; none: no world",
-
-    def contradictions(self) -> Iterator[str]:
-        """The directory's suffix is derived, so there must be one."""
-        if not self.ldap_suffix:
-            yield (
-                f"LDAP_BASE got {self.ldap_base}, which does not end with dc=…: the embedded directory "
-                "needs a base such as ou=people,dc=example,dc=org"
-            )
-
-    @property
-    def ldap_suffix(self) -> str:
-        """The root of the directory: `dc=example,dc=org` of `ou=people,dc=example,dc=org`."""
-        found = re.search(r"dc=[^,]+(?:,\s*dc=[^,]+)*$", self.ldap_base, re.IGNORECASE)
-        return found[0] if found else ""
         default="system",
         example="9.9.9.9 2620:fe::fe",
     )
@@ -517,9 +473,7 @@ class Dns:
         default="",
         example="nextcloud.example.org=172.20.0.40",
     )
-    ldap_hosts: tuple[str, ...] = var(
-        kinds.ldap_hosts, "directory servers; the first gets LDAP_IP", default=""
-    )
+    ldap_hosts: tuple[str, ...] = var(kinds.ldap_hosts, "directory servers; the first gets LDAP_IP", default="")
     ldap_ip: Address | None = var(
         kinds.address, "address of the first of LDAP_HOSTS, if DNS does not know it", default=None
     )
@@ -535,6 +489,21 @@ class Directory:
     ldap_base: str = var(kinds.dn, "where members are", example="ou=people,dc=example,dc=org")
     ldap_members: str = var(
         kinds.path,
-        "LDIF file with the members and groups, loaded into an empty directory",
+        "LDIF file with everything from the suffix (the dc=… of LDAP_BASE) down but LDAP_USER, "
+        "loaded into an empty directory",
         default="/etc/postern/members.ldif",
     )
+
+    def contradictions(self) -> Iterator[str]:
+        """The directory's suffix is derived, so there must be one."""
+        if not self.ldap_suffix:
+            yield (
+                f"LDAP_BASE got {self.ldap_base}, which does not end with dc=…: the embedded directory "
+                "needs a base such as ou=people,dc=example,dc=org"
+            )
+
+    @property
+    def ldap_suffix(self) -> str:
+        """The root of the directory: `dc=example,dc=org` of `ou=people,dc=example,dc=org`."""
+        found = re.search(r"dc=[^,]+(?:,\s*dc=[^,]+)*$", self.ldap_base, re.IGNORECASE)
+        return found[0] if found else ""

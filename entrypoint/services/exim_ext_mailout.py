@@ -1,0 +1,104 @@
+"""The smarthost: the only role that talks to the world. It takes mail of known hosts, and signs it."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from entrypoint.plan import Need, Probe
+from entrypoint.quoting import Quoted, exim
+from entrypoint.service import Service
+from entrypoint.services import _exim
+from entrypoint.settings.concerns import Smarthost
+from entrypoint.settings.relays import Relay, RelayLogin
+from entrypoint.settings.schema import concern
+
+
+@concern
+class Settings(_exim.EximSettings, Smarthost):
+    """What exim-ext-mailout is told."""
+
+
+def _context(settings: Settings) -> Mapping[str, Any]:
+    default = settings.default_relay_host
+    return {
+        **_exim.context(settings, settings.exim_ext_mailout_host),
+        "relay_hosts": _relay_hosts(settings),
+        "relays": [(domain, _target(to)) for domain, to in _relays(settings)],
+        "default_relay": _target(default) if default else Quoted(""),
+        "logins": list(_logins(settings)),
+        "dkim_keys_by_domain": list(dkim_keys(settings)),
+    }
+
+
+def _relay_hosts(settings: Settings) -> Quoted:
+    """An Exim host list with ; between its items. A name that DNS does not know is passed over."""
+    names = [host for host in settings.exim_relay_hosts if not _is_address(host)]
+    addresses = [host for host in settings.exim_relay_hosts if _is_address(host)]
+    addresses += [str(net) for net in settings.exim_whitelist_net]
+    items = [exim(item) for item in addresses]
+    if names:
+        items += ["+ignore_unknown", *(exim(name) for name in names)]
+    return Quoted(" ; ".join(items))
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_network(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _target(relay: Relay) -> Quoted:
+    return Quoted(f"{exim(relay.host)}::{relay.port}")
+
+
+def _relays(settings: Settings) -> Iterator[tuple[str, Relay]]:
+    yield from settings.relay_domains
+    if settings.exim_ext_msaccount:
+        named = {domain for domain, _ in settings.relay_domains}
+        for domain in settings.exim_ext_msdomains:
+            if domain not in named:
+                yield domain, settings.exim_ext_msrelay
+
+
+def _logins(settings: Settings) -> Iterator[RelayLogin]:
+    yield from settings.relay_logins
+    if settings.exim_ext_msaccount and settings.exim_ext_pw:
+        host = settings.exim_ext_msrelay.host
+        yield RelayLogin(host, settings.exim_ext_msaccount, settings.exim_ext_pw)
+
+
+def dkim_keys(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Domains with the file of their DKIM key: DOMAIN.pem in the folder, or the one file for all."""
+    if not settings.exim_dkim_selector:
+        return
+    place = Path(settings.dkim_keys)
+    for domain in settings.exim_local_domains:
+        key = place / f"{domain}.pem" if place.is_dir() else place
+        if key.exists():
+            yield domain, str(key)
+
+
+def _needs(settings: Settings) -> tuple[Need, ...]:
+    return _exim.dns_need(settings, settings.exim_external_host), _exim.rspam_need(settings)
+
+
+def _probes(_settings: Settings) -> tuple[Probe, ...]:
+    return _exim.smtp_probe(1025), _exim.smtp_probe(1587)
+
+
+SERVICE = Service(
+    name="exim-ext-mailout",
+    image="exim",
+    settings=Settings,
+    programs=_exim.program,
+    probes=_probes,
+    needs=_needs,
+    checks=lambda settings: _exim.check(settings, 1025),
+    context=_context,
+    certificate_for=lambda settings: (settings.exim_ext_mailout_host, settings.exim_smarthost_host),
+)
