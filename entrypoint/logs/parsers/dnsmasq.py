@@ -13,7 +13,8 @@ from entrypoint.logs.parsers.raw import level_of
 from entrypoint.logs.parsers.raw import parse as parse_raw
 
 _PREFIX = re.compile(
-    r"(?:(?P<daemon_time>[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d) )?(?P<process>dnsmasq[\w-]*)(?:\[(?P<pid>[1-9]\d{0,9})\])?: "
+    r"(?:(?P<daemon_time>[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d) )?"
+    r"(?P<process>dnsmasq[\w-]*)(?:\[(?P<pid>[1-9]\d{0,9})\])?: "
 )
 _QUERY = re.compile(r"^query\[(?P<query_type>[^\]]+)\] (?P<name>\S+) from (?P<address>\S+)$")
 _ANSWER = re.compile(r"^(?:reply|cached|config|\S*hosts\S*) (?P<name>\S+) is (?P<answer>.+)$")
