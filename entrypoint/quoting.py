@@ -88,8 +88,11 @@ def ldap_dn(value: object) -> Quoted:
 
 
 def dovecot(value: object) -> Quoted:
-    r"""For a Dovecot 2.4 setting: in double quotes; %{…} would be expanded, %% is a per cent sign."""
-    text = _text(value).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    """For a Dovecot 2.4 setting: in double quotes; %{…} would be expanded, %%{…} gives %{…}.
+
+    Only there: %% before anything else stays as it is. (Dovecot 2.4, "Settings Variables".)
+    """
+    text = _text(value).replace("\\", "\\\\").replace('"', '\\"').replace("%{", "%%{")
     return Quoted(f'"{text}"')
 
 
