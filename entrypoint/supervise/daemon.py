@@ -143,13 +143,15 @@ class Daemon(Subprocess):  # type: ignore[misc]  # the library has no types
 
     def adopt(self, process: Process) -> None:
         """Take over a process that was started for this program."""
-        self.pid, out, err, self._started = process
+        self.pid = process.pid
+        self._started = process.at
         self.killing = False
-        self.laststart = time.time()
+        self.laststart = time.time() - (time.monotonic() - process.at)
         self.config.options.pidhistory[self.pid] = self
         hold = self.config.options.output.congested
-        self.dispatchers = {fd: Channel(fd, self.config.take_line, hold) for fd in (out, err)}
+        self.dispatchers = {fd: Channel(fd, self.config.take_line, hold) for fd in process.pipes}
         self.change_state(ProcessStates.RUNNING)
+        self.since = self.laststart
         log.info("started", daemon=self.program.name, pid=self.pid)
 
     def transition(self) -> None:
