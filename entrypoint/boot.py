@@ -17,6 +17,7 @@ from entrypoint.render import Files, render_tree, write_tree
 from entrypoint.service import Service, base_env, known_variables
 from entrypoint.settings import Reading, Secret, read
 from entrypoint.supervise import become_supervisor
+from entrypoint.volumes import check_writable
 from entrypoint.wait import wait_for
 
 
@@ -41,6 +42,7 @@ def prepare(service: Service[Any], env: Mapping[str, str]) -> Any:
     if hosts:
         check_certificate(settings, hosts)
         log.info("the certificate is good", hosts=" ".join(hosts))
+    check_writable(service.writes)
     files = render_tree(service, settings)
     write_tree(files)
     log.info("files are rendered", files=len(files))

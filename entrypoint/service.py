@@ -48,6 +48,8 @@ class Service(Generic[S]):
     context: Callable[[S], Mapping[str, Any]] = lambda _settings: {}
     # Files below /run/entrypoint/secrets, for probes and daemons that read a secret from a file.
     secrets: Callable[[S], Mapping[str, Secret]] = lambda _settings: {}
+    # Folders on volumes that the daemon writes in.
+    writes: tuple[str, ...] = ()
     # Host names that the certificate must cover; a service without TLS has none.
     certificate_for: Callable[[S], tuple[str, ...]] = lambda _settings: ()
 

@@ -24,6 +24,7 @@ from entrypoint.settings.ldap_filters import LdapSearch
 from entrypoint.settings.schema import concern
 
 EXIM = "/usr/sbin/exim4"
+SPOOL = "/var/spool/exim"
 
 # GnuTLS priority strings. Other mail servers may be old, so that "modern" is for members' connections.
 _TLS_1_2 = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:%SERVER_PRECEDENCE"

@@ -44,6 +44,7 @@ SERVICE = Service(
     image="exim",
     settings=Settings,
     programs=_exim.program,
+    writes=(_exim.SPOOL,),
     probes=_probes,
     needs=_needs,
     checks=lambda settings: _exim.check(settings, 1025),
