@@ -1,5 +1,6 @@
-"""Settings: declared in `concerns`, read by `schema`, their sorts in `kinds`."""
+"""Settings: declared in `concerns` by `schema`, their sorts in `kinds`, filled in by `reading`."""
 
-from entrypoint.settings.schema import Reading, Secret, concern, read, variables
+from entrypoint.settings.reading import Reading, read
+from entrypoint.settings.schema import Secret, concern, variables
 
 __all__ = ["Reading", "Secret", "concern", "read", "variables"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
+from ipaddress import ip_network
 
 from entrypoint.settings import kinds
 from entrypoint.settings.kinds import Address, Network
@@ -17,6 +17,8 @@ from entrypoint.settings.ldap_filters import (
     Pattern,
     dovecot_pattern,
     exim_pattern,
+    in_filter,
+    in_url,
     login_search,
 )
 from entrypoint.settings.relays import Relay, RelayLogin, relay, relay_logins, relay_map
@@ -25,6 +27,9 @@ from entrypoint.settings.schema import Like, Secret, concern, var
 SYSTEM_CA = "/etc/ssl/certs/ca-certificates.crt"
 OFF = "no"
 ON = "yes"
+
+# Shorter prefixes of networks that may relay hold strangers for sure.
+_WIDEST = {4: 8, 6: 16}
 
 
 @concern
@@ -180,19 +185,19 @@ class Members(Ldap):
     ldap_user_filter: Pattern = var(
         dovecot_pattern(),
         "who has a mailbox",
-        default=Like("(&(memberOf=$LDAP_GROUP)(|($LDAP_MAIL_ATTRIBUTE=%u)($LDAP_ALIAS_ATTRIBUTE=%u)))"),
+        default=Like("(&(memberOf=$LDAP_GROUP)(|($LDAP_MAIL_ATTRIBUTE=%u)($LDAP_ALIAS_ATTRIBUTE=%u)))", in_filter),
         example="(&(memberOf=cn=mail,ou=groups,dc=example,dc=org)(mail=%u))",
     )
     ldap_pass_filter: Pattern = var(
         dovecot_pattern(),
         "who may log in",
-        default=Like("(&(memberOf=$LDAP_GROUP)(|($LDAP_MAIL_ATTRIBUTE=%u)($LDAP_ALIAS_ATTRIBUTE=%u)))"),
+        default=Like("(&(memberOf=$LDAP_GROUP)(|($LDAP_MAIL_ATTRIBUTE=%u)($LDAP_ALIAS_ATTRIBUTE=%u)))", in_filter),
         example="(&(memberOf=cn=mail,ou=groups,dc=example,dc=org)(mail=%u))",
     )
     ldap_iterate_filter: Pattern = var(
-        dovecot_pattern(),
+        dovecot_pattern(needed=False),
         "all who have a mailbox",
-        default=Like("(&(memberOf=$LDAP_GROUP)($LDAP_MAIL_ATTRIBUTE=*))"),
+        default=Like("(&(memberOf=$LDAP_GROUP)($LDAP_MAIL_ATTRIBUTE=*))", in_filter),
         example="(memberOf=cn=mail,ou=groups,dc=example,dc=org)",
     )
     ldap_quota_attribute: str = var(kinds.attribute, "attribute with the quota in MB", default="gosaMailQuota")
@@ -203,8 +208,8 @@ class Size:
     """One limit for a message, the same everywhere."""
 
     message_size_limit: int = var(
-        kinds.size,
-        "largest message, in bytes or with K, M, G",
+        kinds.message_size,
+        "largest message",
         default="50M",
         old=("POSTFIX_MESSAGE_SIZE_LIMIT",),
     )
@@ -219,7 +224,7 @@ class Imap:
     enable_pop3: bool = var(kinds.boolean, "POP3 on 1110 and 1995", default=OFF)
     enable_managesieve: bool = var(kinds.boolean, "ManageSieve on 4190", default=ON)
     mailbox_size_limit: int = var(
-        kinds.size,
+        kinds.quota,
         "quota of members whose directory entry has none; 0: no limit",
         default="1G",
         old=("POSTFIX_MAILBOX_SIZE_LIMIT",),
@@ -231,10 +236,14 @@ class Imap:
         default="0",
         name="vmail_gid",
     )
-    imap_replica_server: str | None = var(kinds.host, "second imap server (not used yet)", default=None)
-    imap_replica_port: int | None = var(kinds.port, "port of the second imap server (not used yet)", default=None)
+    imap_replica_server: str | None = var(
+        kinds.unused(kinds.host), "second imap server (not used yet: Dovecot 2.4 has no replicator)", default=None
+    )
+    imap_replica_port: int | None = var(
+        kinds.unused(kinds.port), "port of the second imap server (not used yet)", default=None
+    )
     imap_replica_password: Secret | None = var(
-        kinds.text, "password of the replication (not used yet)", default=None, secret=True
+        kinds.unused(kinds.text), "password of the replication (not used yet)", default=None, secret=True
     )
 
 
@@ -256,11 +265,12 @@ class Recipients(Ldap):
     """Who gets mail here."""
 
     exim_ldap_user_filter: Pattern = var(
-        exim_pattern("local_part", "domain"),
+        exim_pattern("local_part", "domain", needed="local_part"),
         "who gets mail; asked for each recipient",
         default=Like(
             "(&(memberOf=$LDAP_GROUP)(|($LDAP_MAIL_ATTRIBUTE=$local_part@$domain)"
-            "($LDAP_ALIAS_ATTRIBUTE=$local_part@$domain)))"
+            "($LDAP_ALIAS_ATTRIBUTE=$local_part@$domain)))",
+            in_filter,
         ),
         example="(&(memberOf=cn=mail,ou=groups,dc=example,dc=org)(mail=$local_part@$domain))",
     )
@@ -275,7 +285,8 @@ class Senders(Ldap):
         "who may log in with AUTH LOGIN",
         default=Like(
             "ldap:///$LDAP_BASE??sub?(&(memberOf=$LDAP_GROUP)"
-            "(|($LDAP_MAIL_ATTRIBUTE=$auth1)($LDAP_ALIAS_ATTRIBUTE=$auth1)))"
+            "(|($LDAP_MAIL_ATTRIBUTE=$auth1)($LDAP_ALIAS_ATTRIBUTE=$auth1)))",
+            in_url,
         ),
         example="ldap:///ou=people,dc=example,dc=org??sub?(mail=${quote_ldap:$auth1})",
     )
@@ -284,7 +295,8 @@ class Senders(Ldap):
         "who may log in with AUTH PLAIN",
         default=Like(
             "ldap:///$LDAP_BASE??sub?(&(memberOf=$LDAP_GROUP)"
-            "(|($LDAP_MAIL_ATTRIBUTE=$auth2)($LDAP_ALIAS_ATTRIBUTE=$auth2)))"
+            "(|($LDAP_MAIL_ATTRIBUTE=$auth2)($LDAP_ALIAS_ATTRIBUTE=$auth2)))",
+            in_url,
         ),
         example="ldap:///ou=people,dc=example,dc=org??sub?(mail=${quote_ldap:$auth2})",
     )
@@ -293,9 +305,10 @@ class Senders(Ldap):
         "who may send to the world",
         default=Like(
             "(&(memberOf=$LDAP_GROUP)(|($LDAP_MAIL_ATTRIBUTE=$authenticated_id)"
-            "($LDAP_ALIAS_ATTRIBUTE=$authenticated_id)))"
+            "($LDAP_ALIAS_ATTRIBUTE=$authenticated_id)))",
+            in_filter,
         ),
-        example="(memberOf=cn=world,ou=groups,dc=example,dc=org)(mail=$authenticated_id)",
+        example="(&(memberOf=cn=world,ou=groups,dc=example,dc=org)(mail=$authenticated_id))",
     )
     spoof_protection: bool = var(kinds.boolean, "members may send only from their own addresses", default=ON)
 
@@ -317,7 +330,7 @@ class Smarthost:
         example="192.0.2.0/28",
     )
     mail_network: Network = var(
-        kinds.network,
+        kinds.container_network,
         "the container network; its first address is the gateway",
         default="172.20.0.0/16",
     )
@@ -349,6 +362,7 @@ class Smarthost:
         relay_logins,
         "logins at relays, a line each: host user:password",
         default="",
+        example="smtp.example.net user:password",
         secret=True,
         old=("SASL_PASSWD",),
     )
@@ -364,21 +378,28 @@ class Smarthost:
     )
 
     def contradictions(self) -> Iterator[str]:
-        """The gateway is how the whole world looks behind Docker's proxy: it may never relay."""
-        gateway = self.mail_network[1]
-        for net in self.exim_whitelist_net:
-            if net.version == gateway.version and gateway in net:
-                yield (
-                    f"EXIM_WHITELIST_NET has {net}, which holds the container network's gateway "
-                    f"{gateway}: hosts outside appear under it and all of them could relay; "
-                    "name the single hosts instead"
-                )
-        if str(gateway) in self.exim_relay_hosts:
-            yield f"EXIM_RELAY_HOSTS has {gateway}, the container network's gateway: remove it"
+        """Who may relay is narrow, and a login has two halves."""
+        for name, nets in self._trusted():
+            for net in nets:
+                if problem := self._too_trusting(net):
+                    yield f"{name} has {net}, {problem}"
         if (self.exim_ext_msaccount is None) != (self.exim_ext_pw is None):
             yield "EXIM_EXT_MSACCOUNT and EXIM_EXT_PW need each other: set both or none"
-        if self.exim_dkim_selector and not Path(self.dkim_keys).exists():
-            yield f"DKIM_KEYS names {self.dkim_keys}, which does not exist"
+
+    def _trusted(self) -> Iterator[tuple[str, list[Network]]]:
+        yield "EXIM_WHITELIST_NET", list(self.exim_whitelist_net)
+        yield "EXIM_RELAY_HOSTS", [ip_network(host) for host in self.exim_relay_hosts if kinds.is_network(host)]
+
+    def _too_trusting(self, net: Network) -> str:
+        """The gateway is how the whole world looks behind Docker's proxy: it may never relay."""
+        if kinds.holds(net, gateway := self.mail_network[1]):
+            return (
+                f"which holds {gateway}, the container network's gateway (MAIL_NETWORK): hosts outside appear "
+                "under it and all of them could relay; name the single hosts instead"
+            )
+        if net.prefixlen < _WIDEST[net.version]:
+            return f"which is wider than /{_WIDEST[net.version]}: name the networks that really may relay"
+        return ""
 
 
 @concern

@@ -9,9 +9,11 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import TypeVar
 
-from entrypoint.settings.schema import Kind
+from entrypoint.settings.schema import Kind, short
 
 T = TypeVar("T")
 
@@ -20,36 +22,57 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _LABEL = r"(?!-)[a-z0-9_-]{1,63}(?<!-)"
 _HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*", re.IGNORECASE | re.ASCII)
-_EMAIL_LOCAL = re.compile(r"[a-z0-9.!#$%&'*+/=?^_`{|}~-]+", re.IGNORECASE | re.ASCII)
+_EMAIL_LOCAL = re.compile(r"[a-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}", re.IGNORECASE | re.ASCII)
+# C0 and C1 controls, line and paragraph separator, and halves of characters (bytes that are no UTF-8).
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _LONGEST = 16384
+_ZONES = Path("/usr/share/zoneinfo")
+_K, _M, _G = 1024, 1024**2, 1024**3
 
 
-def _printable(text: str) -> str:
-    if len(text) > _LONGEST:
+def printable(value: str) -> str:
+    """`value`, or ValueError when it has characters that no setting has a use for."""
+    if len(value) > _LONGEST:
         raise ValueError(f"is longer than {_LONGEST} characters")
-    if any(ord(char) < 32 or ord(char) == 127 or 0xD800 <= ord(char) < 0xE000 for char in text):
+    if _CONTROLS.search(value):
         raise ValueError("has control characters or a line break")
-    return text
+    return value
+
+
+def host_name(value: str) -> str:
+    """A host name, or an IPv4 address, in lower case and without the dot of the root."""
+    name = value.strip().rstrip(".").lower()
+    if len(name) > 253 or not _HOST.fullmatch(name):
+        raise ValueError("is no host name" if name.isascii() else "is no host name in ASCII (xn--…)")
+    return name
+
+
+def item(parse: Callable[[str], T], part: str) -> T:
+    """One item of several; the error says which."""
+    try:
+        return parse(part)
+    except ValueError as error:
+        raise ValueError(f"has {short(part)}, which {error}") from None
 
 
 def _boolean(value: str) -> bool:
     word = value.strip().lower()
-    if word in ("1", "yes", "true", "on"):
+    if word in {"1", "yes", "true", "on"}:
         return True
-    if word in ("0", "no", "false", "off"):
+    if word in {"0", "no", "false", "off"}:
         return False
     raise ValueError("is neither yes nor no")
 
 
-def _host(value: str) -> str:
-    name = value.strip().rstrip(".").lower()
-    if len(name) > 253 or not _HOST.fullmatch(name):
-        raise ValueError("is no host name")
+def _own_host(value: str) -> str:
+    name = host_name(value)
+    if re.fullmatch(r"[0-9.]+", name):
+        raise ValueError("is an address, not a name")
     return name
 
 
 def _domain(value: str) -> str:
-    name = _host(value)
+    name = _own_host(value)
     return name if "." in name else f"{name}.de"
 
 
@@ -63,28 +86,48 @@ def _email(value: str) -> str:
     local, at, domain = value.strip().rpartition("@")
     if not at or not _EMAIL_LOCAL.fullmatch(local):
         raise ValueError("is no mail address")
-    return f"{local}@{_host(domain)}"
+    return f"{local}@{_own_host(domain)}"
 
 
 def _path(value: str) -> str:
-    if not _printable(value).startswith("/"):
+    if not printable(value).startswith("/"):
         raise ValueError("is no absolute path")
     return value
 
 
 def _address(value: str) -> Address:
     try:
-        return ipaddress.ip_address(value.strip())
+        found = ipaddress.ip_address(value.strip())
     except ValueError:
         raise ValueError("is no IP address") from None
+    if "%" in str(found):
+        raise ValueError("is the address of one interface (%)")
+    return found
 
 
 def _network(value: str) -> Network:
     try:
-        return ipaddress.ip_network(value.strip())
+        found = ipaddress.ip_network(value.strip())
     except ValueError as error:
         reason = "has host bits set" if "host bits" in str(error) else "is no network"
         raise ValueError(reason) from None
+    if "%" in str(found):
+        raise ValueError("is a network of one interface (%)")
+    return found
+
+
+def _container_network(value: str) -> Network:
+    found = _network(value)
+    if found.num_addresses < 8:
+        raise ValueError("is too small for the containers")
+    return found
+
+
+def holds(net: Network, one: Address) -> bool:
+    """Whether `one` is in `net`, also when `net` writes it as IPv6 (::ffff:192.0.2.1, RFC 4291)."""
+    if net.version == 6 and one.version == 4:
+        one = ipaddress.ip_address(f"::ffff:{one}")
+    return net.version == one.version and one in net
 
 
 def integer(low: int, high: int, what: str = "a number") -> Kind[int]:
@@ -128,37 +171,42 @@ def items(kind: Kind[T], separators: str = r"\s", word: str = "separated by spac
     """Several values of one kind; empty items are skipped."""
 
     def parse(value: str) -> tuple[T, ...]:
-        found = [part.strip() for part in re.split(rf"[{separators}]+", value)]
-        return tuple(_item(kind.parse, part) for part in found if part)
+        found = tuple(item(kind.parse, part) for part in re.split(f"[{separators}]+", value) if part)
+        if value and not found:
+            raise ValueError("has nothing but separators")
+        return found
 
     return Kind(f"{kind.accepts}, or several {word}", parse)
 
 
-def _item(parse: Callable[[str], T], part: str) -> T:
-    try:
-        return parse(part)
-    except ValueError as error:
-        raise ValueError(f"has {part!r}, which {error}") from None
+def sized(low: int, high: int, accepts: str) -> Kind[int]:
+    """Bytes from `low` to `high`; K, M and G are powers of 1024."""
+
+    def parse(value: str) -> int:
+        match = re.fullmatch(r"([0-9]{1,12})\s*([kmg]?)b?", value.strip().lower())
+        if not match:
+            raise ValueError("is no size")
+        size = int(match[1]) * {"": 1, "k": _K, "m": _M, "g": _G}[match[2]]
+        if not low <= size <= high:
+            raise ValueError("is too small" if size < low else "is too large")
+        return size
+
+    return Kind(accepts, parse)
 
 
-def _size(value: str) -> int:
-    match = re.fullmatch(r"([0-9]{1,12})\s*([kmg]?)b?", value.strip().lower())
-    if not match:
-        raise ValueError("is no size")
-    return int(match[1]) * {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}[match[2]]
-
-
-def _redis_memory(value: str) -> int:
-    size = _size(value)
-    if size < 16 * 1024**2:
-        raise ValueError("is less than 16M")
-    return size
+def unused(kind: Kind[T]) -> Kind[T]:
+    """A kind whose values are read, but do nothing yet; whoever sets one is told."""
+    return replace(kind, note=lambda _text: "is not used yet")
 
 
 def _zone(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9+_-]+(/[A-Za-z0-9+_-]+)*", value):
+    name = value.strip()
+    if not re.fullmatch(r"[A-Za-z0-9+_-]+(/[A-Za-z0-9+_-]+)*", name):
         raise ValueError("is no time zone")
-    return value
+    # The C library takes an unknown one for UTC and says nothing.
+    if _ZONES.is_dir() and not (_ZONES / name).is_file():
+        raise ValueError("is no known time zone")
+    return name
 
 
 def _login(value: str) -> str:
@@ -179,18 +227,21 @@ def _attribute(value: str) -> str:
     return value
 
 
-text = Kind("a text of one line", _printable)
+text = Kind("a text of one line", printable)
 boolean = Kind("yes or no (1, 0, true, false, on, off)", _boolean)
-host = Kind("a host name", _host)
+host = Kind("a host name", _own_host)
 domain = Kind("a domain such as example.org", _domain, _domain_note)
-domain_part = Kind("a domain", _host)
+domain_part = Kind("a domain", _own_host)
 email = Kind("a mail address", _email)
 path = Kind("an absolute path", _path)
 address = Kind("an IP address", _address)
 network = Kind("a network such as 192.0.2.0/24 or 2001:db8::/32", _network)
+container_network = Kind("a network of 8 addresses or more, such as 172.20.0.0/16", _container_network)
 port = integer(1, 65535, "a port")
-size = Kind("a size in bytes, or with K, M or G", _size)
-memory = Kind("a size of 16M or more", _redis_memory)
+# Exim's numbers have 31 bits; less than 64K would refuse ordinary mail.
+message_size = sized(64 * _K, _G, "a size from 64K to 1G, in bytes or with K, M or G")
+quota = sized(0, 1024 * 1024 * _G, "a size in bytes or with K, M or G, or 0")
+memory = sized(16 * _M, 1024 * _G, "a size of 16M or more")
 time_zone = Kind("a time zone such as Europe/Berlin", _zone)
 login = Kind("a login name", _login)
 selector = Kind("a DKIM selector", _selector)
@@ -201,28 +252,25 @@ domains = items(domain_part, r":;,\s", "separated by colons or spaces")
 
 
 def _ldap_host(value: str) -> str:
-    match = re.fullmatch(r"(?:(ldaps?)://)?([^:/]+)(?::([0-9]+))?/?", value)
+    match = re.fullmatch(r"(?:(ldaps?)://)?([^:/]+)(?::([0-9]+))?/?", value, re.IGNORECASE)
     if not match:
         raise ValueError("is no directory server")
     scheme, name, given = match.groups()
+    scheme = scheme and scheme.lower()
     number = port.parse(given) if given else {"ldaps": 636}.get(scheme, 389)
     scheme = scheme or ("ldaps" if number == 636 else "ldap")
-    return f"{scheme}://{_host(name)}:{number}"
+    return f"{scheme}://{host_name(name)}:{number}"
 
 
-def _ldap_hosts(value: str) -> tuple[str, ...]:
-    return items(Kind("", _ldap_host)).parse(value)
+# A distinguished name as in RFC 4514, its values with \, and the like, or \2C.
+_PAIR = r"[A-Za-z0-9.-]+\s*=(?:\\[0-9A-Fa-f]{2}|\\[^0-9A-Fa-f]|[^\\,+\"<>;])+"
+_DN = re.compile(rf"{_PAIR}(?:[,+]\s*{_PAIR})*")
 
 
-def _dn(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9.-]+=[^,]+(,\s*[A-Za-z0-9.-]+=[^,]+)*", _printable(value)):
+def distinguished_name(value: str) -> str:
+    """A DN that can be written into any search."""
+    if not _DN.fullmatch(printable(value)):
         raise ValueError("is no distinguished name")
-    return value
-
-
-def _group_dn(value: str) -> str:
-    if set(_dn(value)) & set("*()\\"):
-        raise ValueError(r"has one of * ( ) \, which a filter cannot take as they are")
     return value
 
 
@@ -230,11 +278,12 @@ def _listed(value: str) -> list[str]:
     """Items of a list that may be separated as in Exim, where a colon is also in IPv6 addresses."""
     found: list[str] = []
     for part in re.split(r"[\s,;]+", value):
-        found += [part] if _is_network(part) else part.split(":")
+        found += [part] if is_network(part) else part.split(":")
     return [part for part in found if part]
 
 
-def _is_network(part: str) -> bool:
+def is_network(part: str) -> bool:
+    """Whether the text is an address or a network, and not a name."""
     try:
         ipaddress.ip_network(part, strict=False)
     except ValueError:
@@ -243,18 +292,17 @@ def _is_network(part: str) -> bool:
 
 
 def _relay_hosts(value: str) -> tuple[str, ...]:
-    return tuple(_item(_relay_host, part) for part in _listed(value))
+    return tuple(item(_relay_host, part) for part in _listed(value))
 
 
 def _relay_host(part: str) -> str:
-    try:
-        return str(ipaddress.ip_network(part)) if "/" in part else str(ipaddress.ip_address(part))
-    except ValueError:
-        return _host(part)
+    if "/" in part:
+        return str(_network(part))
+    return str(_address(part)) if is_network(part) else host_name(part)
 
 
 def _networks(value: str) -> tuple[Network, ...]:
-    return tuple(_item(_network, part) for part in _listed(value))
+    return tuple(item(_network, part) for part in _listed(value))
 
 
 def _neighbour(value: str) -> str:
@@ -264,23 +312,22 @@ def _neighbour(value: str) -> str:
 
 
 def _dns_upstream(value: str) -> tuple[str, ...]:
-    if value.strip() in ("system", "none"):
-        return (value.strip(),)
-    return tuple(str(found) for found in addresses.parse(value))
+    word = value.strip().lower()
+    return (word,) if word in {"system", "none"} else tuple(str(found) for found in addresses.parse(value))
 
 
 def _dns_host(value: str) -> tuple[str, str]:
     name, equals, where = value.partition("=")
     if not equals:
         raise ValueError("has no =")
-    return _host(name), str(_address(where))
+    return _own_host(name), str(_address(where))
 
 
-ldap_hosts = Kind("servers as host, host:port, ldap://host or ldaps://host", _ldap_hosts)
-dn = Kind("a distinguished name such as ou=people,dc=example,dc=org", _dn)
-group_dn = Kind("a distinguished name such as cn=mail,ou=groups,dc=example,dc=org", _group_dn)
-relay_hosts = Kind("host names, addresses or networks", _relay_hosts)
+ldap_hosts = items(Kind("a server as host, host:port, ldap://host or ldaps://host", _ldap_host))
+dn = Kind("a distinguished name such as ou=people,dc=example,dc=org", distinguished_name)
+group_dn = Kind("a distinguished name such as cn=mail,ou=groups,dc=example,dc=org", distinguished_name)
+relay_hosts = Kind("host names, addresses or networks, separated by spaces or colons", _relay_hosts)
 networks = Kind("networks such as 192.0.2.0/24, separated by spaces", _networks)
 neighbours = items(Kind("name=http://host:port", _neighbour))
-dns_upstream = Kind("system, none, or IP addresses", _dns_upstream)
+dns_upstream = Kind("system, none, or IP addresses separated by spaces", _dns_upstream)
 dns_hosts = items(Kind("name=address", _dns_host))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from entrypoint.settings.kinds import _host, _printable, integer, items
+from entrypoint.settings.kinds import host_name, items, port, printable
 from entrypoint.settings.schema import Kind, Secret
 
 
@@ -29,25 +31,40 @@ class RelayLogin:
     password: Secret
 
 
-_port = integer(1, 65535).parse
-
-
 def _relay(text: str) -> Relay:
-    match = re.fullmatch(r"\[?([^\[\]:=]+)\]?(?::([0-9]+))?", text.strip())
+    match = re.fullmatch(r"(?:\[([^\[\]:=]+)\]|([^\[\]:=]+))(?::([0-9]+))?", text.strip())
     if not match:
         raise ValueError("is no relay")
-    return Relay(_host(match[1]), _port(match[2] or "587"))
+    return Relay(host_name(match[1] or match[2]), port.parse(match[3] or "587"))
 
 
 def _relay_for(text: str) -> tuple[str, Relay]:
     domain, equals, target = text.partition("=")
     if not equals:
         raise ValueError("has no =")
-    return _host(domain), _relay(target)
+    return host_name(domain), _relay(target)
+
+
+_relays_for = items(Kind("domain=host:port", _relay_for))
+
+
+def _relay_map(text: str) -> tuple[tuple[str, Relay], ...]:
+    found = _relays_for.parse(text)
+    _insist_on_one("relays", (domain for domain, _ in found))
+    return found
 
 
 def _logins(text: str) -> tuple[RelayLogin, ...]:
-    return tuple(_login(number, line) for number, line in enumerate(text.splitlines(), 1) if _used(line))
+    lines = enumerate(text.split("\n"), 1)  # not splitlines, which also ends one at U+2028
+    found = tuple(_login(number, line) for number, line in lines if _used(line))
+    _insist_on_one("logins", (login.host for login in found))
+    return found
+
+
+def _insist_on_one(what: str, names: Iterable[str]) -> None:
+    name, count = max(Counter(names).items(), key=lambda found: found[1], default=("", 0))
+    if count > 1:
+        raise ValueError(f"has {count} {what} for {name}")
 
 
 def _used(line: str) -> bool:
@@ -56,17 +73,25 @@ def _used(line: str) -> bool:
 
 def _login(number: int, line: str) -> RelayLogin:
     # The line itself is a secret: the error only counts.
-    where, _, login = line.strip().partition(" ")
-    user, colon, password = login.strip().partition(":")
+    where, _, login = re.sub(r"\s+", " ", line.strip(), count=1).partition(" ")
+    user, colon, password = login.partition(":")
     if not (user and colon and password):
         raise ValueError(f"has a line {number} that is not: host user:password")
     try:
         host = _relay(where).host
     except ValueError:
         raise ValueError(f"has no relay at the beginning of line {number}") from None
-    return RelayLogin(host, _printable(user), Secret(_printable(password)))
+    return RelayLogin(host, _part(number, user), Secret(_part(number, password)))
+
+
+def _part(number: int, text: str) -> str:
+    """A printable part of a line; the error does not show it."""
+    try:
+        return printable(text)
+    except ValueError as error:
+        raise ValueError(f"has a line {number} that {error}") from None
 
 
 relay = Kind("a relay as host or host:port", _relay)
-relay_map = items(Kind("domain=host:port", _relay_for))
+relay_map = Kind(_relays_for.accepts, _relay_map)
 relay_logins = Kind("lines of the form: host user:password", _logins)
