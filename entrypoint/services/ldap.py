@@ -40,7 +40,7 @@ def probes(settings: Settings) -> tuple[Probe, ...]:
             host="127.0.0.1",
             port=1636,
             tls="tls",
-            server_name=settings.ldap_host,
+            server_name=settings.directory_host,
             ca_file=settings.tls_certificate,
             user=settings.ldap_user,
             password_file=secret_file("ldap-password"),
@@ -109,5 +109,5 @@ SERVICE = Service(
     prepare=prepare,
     context=context,
     secrets=lambda settings: {"ldap-password": settings.ldap_password},
-    certificate_for=lambda settings: (settings.ldap_host,),
+    certificate_for=lambda settings: (settings.directory_host,),
 )

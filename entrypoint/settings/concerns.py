@@ -504,7 +504,9 @@ class Dns:
 class Directory:
     """The embedded directory."""
 
-    ldap_host: str = var(kinds.host, "name of the embedded directory, in its certificate", default=Like("ldap.$DOMAIN"))
+    directory_host: str = var(
+        kinds.host, "name of the embedded directory, in its certificate", default=Like("ldap.$DOMAIN")
+    )
     ldap_user: str = var(kinds.text, "DN of the account that may read", example="cn=mail,dc=example,dc=org")
     ldap_password: Secret = var(kinds.text, "password of LDAP_USER", secret=True)
     ldap_base: str = var(kinds.dn, "where members are", example="ou=people,dc=example,dc=org")
