@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 # Python ignores SIGPIPE and SIGXFSZ; a program that inherits that does not end as it should.
 _RESET = (*HANDLED, signal.SIGPIPE, signal.SIGXFSZ)
+_PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
 
 class Process:
@@ -46,6 +47,7 @@ def launch_plan(path: str) -> Launched:
     with open(path, encoding="utf-8") as file:  # noqa: PTH123  # pathlib takes 5 ms to import
         programs: list[dict[str, Any]] = json.load(file)["programs"]
     keep_descriptors()
+    adopt_orphans()
     fifos = {fifo: open_fifo(fifo) for program in programs for fifo in program["pipes"]}
     processes = {}
     for program in programs:
@@ -117,6 +119,14 @@ def open_fifo(path: str) -> int:
         os.mkfifo(path, 0o600)
     # Open for writing as well: with a writer there is no end of file.
     return os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of orphaned descendants, as PID 1 is anyway (prctl(2))."""
+    if os.getpid() != 1:
+        import ctypes  # as PID 1 the programs need not wait for this
+
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def keep_descriptors() -> None:

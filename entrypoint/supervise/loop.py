@@ -30,7 +30,7 @@ from entrypoint.supervise import orphans
 from entrypoint.supervise.become import HANDLED
 from entrypoint.supervise.channels import Channel, Dispatcher, Wakeup
 from entrypoint.supervise.daemon import Daemon, DaemonConfig, Ending, signal_name
-from entrypoint.supervise.launch import Launched, open_fifo
+from entrypoint.supervise.launch import Launched, adopt_orphans, open_fifo
 from entrypoint.supervise.library import (
     BasePoller,
     ExitNow,
@@ -61,7 +61,7 @@ def run(plan: Plan, state_file: Path | None = None, launched: Launched | None = 
     output = Output(sys.stderr.fileno())
     logs = configure(plan.log_format, plan.log_level, output, service=plan.service)
     try:
-        orphans.adopt_orphans()
+        adopt_orphans()
         return _run(Options(plan, output, logs, launched), state_file or STATE_FILE)
     except Exception:
         log.exception("a bug in entrypoint")

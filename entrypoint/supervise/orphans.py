@@ -1,8 +1,7 @@
-"""Processes whose parent has died: they become ours, and end with us at the latest."""
+"""Processes whose parent has died: they have become ours (`launch.adopt_orphans`), and end with us."""
 
 from __future__ import annotations
 
-import ctypes
 import os
 import select
 import signal
@@ -10,14 +9,6 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-
-_PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
-
-
-def adopt_orphans() -> None:
-    """Become the parent of orphaned descendants, as PID 1 is anyway (prctl(2))."""
-    if os.getpid() != 1:
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def children() -> list[int]:
