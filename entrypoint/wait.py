@@ -31,6 +31,7 @@ _CURES = {
 }
 _CURES_OF_ANY_KIND = {
     "name": "check the host name",
+    "tcp": "check host and port",
     "tls": "check TLS_CA and the server's certificate",
     "login": "check user and password",
     "answer": "check host and port, and what the server there is set up for",
@@ -67,7 +68,7 @@ class _Failure:
         return _CURES.get((self.probe.kind, self.error.stage)) or _CURES_OF_ANY_KIND[self.error.stage]
 
 
-class _NoAnswer(Exception):  # noqa: N818 - not an error yet
+class _NoAnswer(Exception):
     """Every probe of the need failed."""
 
     def __init__(self, failures: list[_Failure]) -> None:

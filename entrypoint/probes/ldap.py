@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _STARTTLS = "1.3.6.1.4.1.1466.20037"
 _NO_ATTRIBUTES = "1.1"
+_SEQUENCE = b"\x30"  # every message is one
 _PASSING = {3: "the time limit is exceeded", 51: "the server is busy", 52: "the server is not available", 80: "trouble"}
 _LASTING = {
     8: "a stronger login, or TLS, is required",
@@ -42,14 +43,31 @@ def ask_ldap(talk: Talk, probe: Probe) -> str:
     return f"{f'bound as {probe.user}' if probe.user else 'no login'}, {_base(probe)} exists"
 
 
+class _Wire:
+    """The conversation as ldap3 uses sockets; it must begin as LDAP, for ldap3 does not look."""
+
+    def __init__(self, talk: Talk) -> None:
+        self._talk = talk
+        self._is_ldap = False
+        self.sendall = talk.sendall
+
+    def recv(self, limit: int) -> bytes:
+        data = self._talk.recv(limit)
+        if not self._is_ldap and not data.startswith(_SEQUENCE):
+            said = self._talk.quote(data.decode(errors="backslashreplace"))
+            raise self._talk.error(f"does not speak LDAP: {said!r}", curable=False)
+        self._is_ldap = True
+        return data
+
+
 def _session(talk: Talk) -> Connection:
     """An ldap3 connection that takes our conversation for its socket."""
-    import ldap3  # noqa: PLC0415 - 90 ms and 8 MiB
+    import ldap3  # 90 ms and 8 MiB
 
     session = ldap3.Connection(
         ldap3.Server("unused", get_info=ldap3.NONE), auto_referrals=False, check_names=False, raise_exceptions=False
     )
-    session.socket, session.closed, session.listening = talk, False, True
+    session.socket, session.closed, session.listening = _Wire(talk), False, True
     session.strategy._outstanding = {}  # noqa: SLF001 - as its open() does
     return session
 
@@ -63,16 +81,25 @@ def _start_tls(talk: Talk, session: Connection) -> None:
 
 
 def _bind(talk: Talk, session: Connection, probe: Probe) -> None:
-    """Log in. Without a password a server would say yes to an anonymous login (RFC 4513, 5.1.2)."""
     talk.stage = "login"
-    talk.secret = read_password(probe) if probe.password_file else b""
-    if not talk.secret:
-        raise talk.error(f"the password of {probe.user} is empty", curable=False)
+    talk.secret = _password(talk, probe)
     session.user, session.password = probe.user, talk.secret  # as bytes: ldap3 normalises text
     session.authentication = "SIMPLE"
     _call(talk, session.bind, read_server_info=False)
     if session.result["result"]:
         raise _refusal(talk, session.result, f"{probe.user} is refused")
+
+
+def _password(talk: Talk, probe: Probe) -> bytes:
+    """The password, never empty: servers take that for an anonymous login and say yes (RFC 4513, 5.1.2)."""
+    password = read_password(probe) if probe.password_file else b""
+    if not password:
+        raise talk.error(f"the password of {probe.user} is empty", curable=False)
+    try:
+        password.decode()
+    except UnicodeDecodeError:
+        raise talk.error("the password is not UTF-8, which LDAP wants (RFC 4511, 4.2)", curable=False) from None
+    return password
 
 
 def _find_base(talk: Talk, session: Connection, probe: Probe) -> None:
@@ -88,7 +115,7 @@ def _find_base(talk: Talk, session: Connection, probe: Probe) -> None:
 
 def _call(talk: Talk, operation: Callable[..., object], *args: object, **options: object) -> None:
     """One request and its reply. What is not LDAP makes ldap3 fail in many ways."""
-    from ldap3.core.exceptions import LDAPSessionTerminatedByServerError  # noqa: PLC0415 - see _session
+    from ldap3.core.exceptions import LDAPSessionTerminatedByServerError
 
     try:
         operation(*args, **options)

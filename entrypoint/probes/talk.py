@@ -60,7 +60,7 @@ def _look_up(name: str | bytes, port: int, kind: socket.SocketKind, deadline: De
 
     It may wait for its name servers for half a minute, and no signal ends that: hence the thread.
     """
-    import threading  # noqa: PLC0415 - health mostly asks an address
+    import threading  # health mostly asks an address
 
     outcome: list[Found | Exception] = []
 
@@ -147,7 +147,7 @@ class Talk:
 
     def handshake(self) -> None:
         """TLS from the next byte on, with the certificate verified."""
-        from entrypoint.probes import tls  # noqa: PLC0415 - ssl takes 20 ms
+        from entrypoint.probes import tls  # ssl takes 20 ms
 
         if self._unread:  # sent before TLS, meant to be taken as sent within: CVE-2011-0411
             raise ProbeError("tls", "text follows the agreement on STARTTLS", curable=False)
@@ -220,7 +220,7 @@ class Talk:
 
     def _broken(self, error: OSError) -> ProbeError:
         if self._encrypted and not isinstance(error, (TimeoutError, ConnectionError)):
-            from entrypoint.probes import tls  # noqa: PLC0415 - ssl takes 20 ms
+            from entrypoint.probes import tls  # ssl takes 20 ms
 
             # TLS 1.3 servers may refuse only after the handshake
             return tls.refusal(error, self._probe, self._deadline)

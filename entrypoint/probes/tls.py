@@ -19,6 +19,8 @@ def wrap(sock: socket.socket, probe: Probe) -> ssl.SSLSocket:
     """The socket with TLS agreed on; closed when that fails."""
     try:
         return _context(probe.ca_file).wrap_socket(sock, server_hostname=_name(probe))
+    except ssl.SSLError:  # some of which are ValueErrors
+        raise
     except ValueError as error:  # an empty name, or one with a dot in front
         raise ProbeError("tls", f"{_name(probe)!r} cannot be in a certificate: {error}", curable=False) from None
 

@@ -1,0 +1,65 @@
+"""Certificates for tests, made by openssl: good ones, and each way to be bad."""
+
+from __future__ import annotations
+
+import ssl
+import subprocess
+from pathlib import Path
+
+_CA_CONFIG = """
+[ca]
+default_ca = tests
+[tests]
+database = index.txt
+new_certs_dir = .
+default_md = sha256
+policy = anything
+copy_extensions = copy
+unique_subject = no
+rand_serial = yes
+[anything]
+commonName = supplied
+"""
+
+
+class Authority:
+    """A certificate authority in a folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self._folder = folder
+        self.ca_file = folder / "ca.pem"
+        (folder / "ca.cnf").write_text(_CA_CONFIG)
+        (folder / "index.txt").touch()
+        self._openssl(
+            "req", "-x509", *self._key("ca.key"), "-out", "ca.pem", "-subj", f"/CN={folder.name}", "-days", "2"
+        )
+
+    def server(self, names: str = "DNS:localhost,IP:127.0.0.1", *, ends: str = "21000101000000Z") -> ssl.SSLContext:
+        """A server's TLS with a certificate for `names` that is valid until `ends`."""
+        name = f"server{len(list(self._folder.iterdir()))}"
+        ask = ("-out", f"{name}.csr", "-subj", "/CN=postern-test", "-addext", f"subjectAltName={names}")
+        self._openssl("req", *self._key(f"{name}.key"), *ask)
+        times = ("-startdate", "20000101000000Z", "-enddate", ends)
+        sign = (
+            "-config",
+            "ca.cnf",
+            "-cert",
+            "ca.pem",
+            "-keyfile",
+            "ca.key",
+            "-in",
+            f"{name}.csr",
+            "-out",
+            f"{name}.pem",
+        )
+        self._openssl("ca", "-batch", "-notext", *times, *sign)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self._folder / f"{name}.pem", self._folder / f"{name}.key")
+        return context
+
+    def _key(self, name: str) -> tuple[str, ...]:
+        return ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", name)
+
+    def _openssl(self, *arguments: str) -> None:
+        subprocess.run(["openssl", *arguments], cwd=self._folder, check=True, capture_output=True)
