@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
 import structlog
 
 from entrypoint import __version__
-from entrypoint.certificates import check_certificate
+from entrypoint.certificates import check_certificate, check_files
 from entrypoint.check import run_all
 from entrypoint.logs import configure
 from entrypoint.plan import PLAN_FILE, STATE_FILE, Plan, write_plan
@@ -23,10 +24,10 @@ from entrypoint.wait import wait_for
 
 def run(service: Service[Any], env: Mapping[str, str]) -> NoReturn:
     """Boot `service` and become its supervisor; every refusal is an exception with an exit code."""
+    for left_over in (STATE_FILE, PLAN_FILE):  # by an earlier start, where /run outlives the container
+        left_over.unlink(missing_ok=True)
     settings = prepare(service, env)
     log = structlog.get_logger()
-    STATE_FILE.unlink(missing_ok=True)
-    PLAN_FILE.unlink(missing_ok=True)
     for need in service.needs(settings):
         wait_for(need, log)
     write_plan(plan(service, settings))
@@ -42,6 +43,7 @@ def prepare(service: Service[Any], env: Mapping[str, str]) -> Any:
     if hosts:
         check_certificate(settings, hosts)
         log.info("the certificate is good", hosts=" ".join(hosts))
+    check_files(settings)
     check_writable(service.writes)
     files = render_tree(service, settings)
     write_tree(files)
@@ -64,15 +66,23 @@ def load(service: Service[Any], env: Mapping[str, str]) -> Any:
 
 def _ask_the_daemon(service: Service[Any], settings: Any) -> None:
     log = structlog.get_logger()
-    env, secrets = base_env(settings), _secrets(settings)
+    env, secrets = base_env(settings), list(secrets_of(settings))
     for commands in (service.prepare(settings), service.checks(settings)):
         run_all(commands, env, secrets)
         for command in commands:
-            log.info(f"done: {command.purpose}")
+            log.info("done", step=command.purpose)
 
 
-def _secrets(settings: Any) -> list[Secret]:
-    return [value for value in vars(settings).values() if isinstance(value, Secret)]
+def secrets_of(value: object) -> Iterator[Secret]:
+    """Every secret in a settings' value, however deep."""
+    if isinstance(value, Secret):
+        yield value
+    elif isinstance(value, tuple):
+        for part in value:
+            yield from secrets_of(part)
+    elif dataclasses.is_dataclass(value):
+        for field in dataclasses.fields(value):
+            yield from secrets_of(getattr(value, field.name))
 
 
 def plan(service: Service[Any], settings: Any) -> Plan:

@@ -1,76 +1,138 @@
-"""The certificate that a service is about to show: readable, in date, for its names, with its key.
+"""The certificates and keys that a service is about to use: readable, in date, for its names, with their keys.
 
 A daemon would start with an expired or foreign certificate and fail at the first client; this is
-found out before. openssl reads the dates, as Python's ssl gives them only of peers.
+found out before. openssl reads what is in a certificate, as Python's ssl tells that only of peers.
 """
 
 from __future__ import annotations
 
 import ssl
 import subprocess
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from entrypoint.errors import CheckError
-from entrypoint.settings.concerns import Tls
+from entrypoint.service import PATH
+from entrypoint.settings.concerns import SYSTEM_CA, Exim, Ldap, Smarthost, Tls, Trust
+
+# What a person sets in .env for the file that a variable names in the container.
+_ON_THE_HOST = {
+    "TLS_CERTIFICATE": "TLS_FULLCHAIN_FILE",
+    "TLS_KEY": "TLS_PRIVKEY_FILE",
+    "TLS_CA": "TLS_CA_FILE",
+    "LDAP_CA": "TLS_CA_FILE",
+    "DKIM_KEYS": "DKIM_PRIVKEY_FILE",
+}
+
+
+def check_files(settings: object) -> None:
+    """CheckError for the first file of authorities or DKIM keys that the service could not use."""
+    if isinstance(settings, Trust):
+        _check_authorities("TLS_CA", settings.tls_ca)
+    if isinstance(settings, Ldap):
+        _check_authorities("LDAP_CA", settings.ldap_ca)
+    if isinstance(settings, Smarthost) and isinstance(settings, Exim) and settings.exim_dkim_selector:
+        for path in _dkim_keys(settings.dkim_keys, settings.exim_local_domains):
+            _check_key("DKIM_KEYS", path)
 
 
 def check_certificate(tls: Tls, hosts: tuple[str, ...]) -> None:
     """CheckError that names the variable, the file and the cure."""
-    _readable("TLS_CERTIFICATE", tls.tls_certificate)
-    _readable("TLS_KEY", tls.tls_key)
-    _pair(tls)
-    # The end date is told whatever -checkend says about it.
-    end = _openssl(tls, "-enddate").removeprefix("notAfter=").strip()
-    if "will expire" in _openssl(tls, "-checkend", "0"):
-        raise CheckError(
-            f"cannot use TLS_CERTIFICATE={tls.tls_certificate}: it expired on {end}; "
-            "renew it and start again"
-        )
-    for host in hosts:
-        if "does NOT match" in _openssl(tls, "-checkhost", host):
-            raise CheckError(
-                f"cannot use TLS_CERTIFICATE={tls.tls_certificate}: it is not for {host}; "
-                f"get one that has this name too, or change the name ({_names(tls)})"
-            )
+    certificate = _read("TLS_CERTIFICATE", tls.tls_certificate)
+    if "-----BEGIN CERTIFICATE-----" not in certificate:
+        raise _refusal("TLS_CERTIFICATE", tls.tls_certificate, "it has no certificate in PEM")
+    _check_key("TLS_KEY", tls.tls_key)
+    _check_pair(tls)
+    _check_dates(tls)
+    _check_names(tls, hosts)
 
 
-def _readable(variable: str, path: str) -> None:
+def _check_authorities(variable: str, path: str) -> None:
+    if path == SYSTEM_CA:
+        return  # Debian's own, and large
+    _read(variable, path)
     try:
-        empty = not Path(path).read_bytes()
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except ssl.SSLError:
+        raise _refusal(variable, path, "it has no certificate in PEM") from None
+
+
+def _dkim_keys(place: str, domains: tuple[str, ...]) -> Iterator[str]:
+    """The key files: `place` itself, or those of the domains that have one in it."""
+    if not Path(place).is_dir():
+        yield place
+        return
+    keys = [path for domain in domains if (path := Path(place, f"{domain}.pem")).exists()]
+    if not keys:
+        wanted = " or ".join(f"{domain}.pem" for domain in domains)
+        raise _refusal("DKIM_KEYS", place, f"there is no {wanted} in it; without EXIM_DKIM_SELECTOR none is needed")
+    yield from map(str, keys)
+
+
+def _read(variable: str, path: str) -> str:
+    try:
+        text = Path(path).read_text(encoding="latin-1")
     except OSError as error:
-        raise CheckError(
-            f"cannot read {variable}={path}: {error.strerror}; mount the file there, readable for "
-            "group 0, or name another one"
-        ) from None
-    if empty:
-        raise CheckError(f"cannot use {variable}={path}: it is empty; was the secret given?")
+        cure = f"mount it there, readable for group 0 (in .env: {_ON_THE_HOST[variable]}), or name another file"
+        raise CheckError(f"cannot read {variable}={path}: {error.strerror}; {cure}") from None
+    if not text.strip():
+        raise _refusal(variable, path, f"it is empty; set {_ON_THE_HOST[variable]} in .env to the file on the host")
+    return text
 
 
-def _pair(tls: Tls) -> None:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+def _check_key(variable: str, path: str) -> None:
+    if "PRIVATE KEY-----" not in _read(variable, path):
+        raise _refusal(variable, path, "it has no private key in PEM")
+    done = _openssl("pkey", "-noout", "-in", path, "-passin", "pass:")
+    if done.returncode:
+        raise _refusal(variable, path, "openssl cannot read the key; is it complete, and without a passphrase?")
+
+
+def _check_pair(tls: Tls) -> None:
     try:
-        context.load_cert_chain(tls.tls_certificate, tls.tls_key, password="")
-    except (ssl.SSLError, ValueError) as error:
-        reason = getattr(error, "reason", "") or ""
-        if "MISMATCH" in reason:
-            why = "the key is that of another certificate"
-        else:
-            why = "one of them is not PEM, or the key has a passphrase"
-        raise CheckError(
-            f"cannot use TLS_CERTIFICATE={tls.tls_certificate} with TLS_KEY={tls.tls_key}: {why}"
-        ) from None
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(tls.tls_certificate, tls.tls_key, password="")
+    except ssl.SSLError as error:
+        reason = str(error.reason or error).replace("_", " ").lower()
+        why = "the key is that of another certificate" if "mismatch" in reason else f"openssl refuses them: {reason}"
+        raise _refusal("TLS_CERTIFICATE", tls.tls_certificate, f"with TLS_KEY={tls.tls_key}, {why}") from None
 
 
-def _openssl(tls: Tls, *question: str) -> str:
-    done = subprocess.run(  # noqa: S603  # our own command, without a shell
-        ["/usr/bin/openssl", "x509", "-noout", "-in", tls.tls_certificate, *question],
+def _check_dates(tls: Tls) -> None:
+    dates = dict(line.split("=", 1) for line in _ask(tls, "-startdate", "-enddate").splitlines())
+    begin, end = dates["notBefore"], dates["notAfter"]
+    if ssl.cert_time_to_seconds(end) <= time.time():
+        raise _refusal("TLS_CERTIFICATE", tls.tls_certificate, f"it expired on {end}; renew it and start again")
+    if ssl.cert_time_to_seconds(begin) > time.time():
+        why = f"it is not valid before {begin}; is the clock of this machine right?"
+        raise _refusal("TLS_CERTIFICATE", tls.tls_certificate, why)
+
+
+def _check_names(tls: Tls, hosts: tuple[str, ...]) -> None:
+    strange = [host for host in hosts if "does match" not in _ask(tls, "-checkhost", host)]
+    if strange:
+        names = " ".join(
+            line.strip().replace("DNS:", "") for line in _ask(tls, "-ext", "subjectAltName").splitlines()[1:]
+        )
+        why = f"it is not for {' and '.join(strange)}, but for {names or 'no host'}; get one that has all names"
+        raise _refusal("TLS_CERTIFICATE", tls.tls_certificate, why)
+
+
+def _ask(tls: Tls, *question: str) -> str:
+    return _openssl("x509", "-noout", "-in", tls.tls_certificate, *question).stdout
+
+
+def _openssl(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["openssl", *arguments],
+        env={"PATH": PATH},
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
+        timeout=30,
         check=False,
     )
-    return done.stdout + done.stderr
 
 
-def _names(tls: Tls) -> str:
-    found = _openssl(tls, "-ext", "subjectAltName").splitlines()[1:]
-    return "it is for " + " ".join(line.strip().replace("DNS:", "") for line in found)
+def _refusal(variable: str, path: str, why: str) -> CheckError:
+    return CheckError(f"cannot use {variable}={path}: {why}")

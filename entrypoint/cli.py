@@ -32,17 +32,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code: int = options.command(options)
     except EntrypointError as error:
-        print(f"entrypoint: {error}", file=sys.stderr)
+        _say(str(error), options)
         return error.exit_code
-    except (KeyboardInterrupt, _Stopped):
-        print("entrypoint: stopped before the daemon was started", file=sys.stderr)
-        return 0
-    except Exception:
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except Exception:  # noqa: BLE001  # the last line of defence, with a code of its own
         import traceback
 
-        traceback.print_exc()
+        _say(f"a bug in entrypoint\n{traceback.format_exc()}", options)
         return EntrypointError.exit_code
     return code
+
+
+def _say(text: str, options: argparse.Namespace) -> None:
+    """On stderr, as LOG_FORMAT says: settings that are refused may be why logging is not set up yet."""
+    if os.environ.get("LOG_FORMAT", "").strip().lower() != "json":
+        print(f"entrypoint: {text}", file=sys.stderr)
+        return
+    import structlog
+
+    from entrypoint.logs import configure
+
+    configure("json", service=options.service if options.command is _run else "entrypoint")
+    structlog.get_logger().error(text)
 
 
 def _parser() -> _Parser:
@@ -55,7 +67,7 @@ def _parser() -> _Parser:
     run.set_defaults(command=_run)
 
     check = commands.add_parser("check", help="say whether the settings are good, and stop")
-    check.add_argument("service", metavar="SERVICE", nargs="*", help="default: all")
+    check.add_argument("service", metavar="SERVICE", nargs="*", help="default: all that COMPOSE_PROFILES starts")
     _add_env_file(check)
     check.set_defaults(command=_check)
 
@@ -82,35 +94,33 @@ def _add_env_file(parser: argparse.ArgumentParser) -> None:
     )
 
 
-class _Stopped(BaseException):
-    """SIGTERM before the daemon runs. PID 1 ignores it without a handler."""
-
-
-def _stop(_signal: int, _frame: object) -> NoReturn:
-    raise _Stopped
-
-
 def _run(options: argparse.Namespace) -> int:
+    def stop(number: int, _frame: object) -> NoReturn:
+        _say(f"stopped by {signal.Signals(number).name} before the daemon was started", options)
+        sys.exit(0)
+
+    # Before anything slow: the kernel drops signals to PID 1 that have no handler.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
     from entrypoint import boot, service
 
-    signal.signal(signal.SIGTERM, _stop)
     boot.run(service.find(options.service), os.environ)
 
 
 def _check(options: argparse.Namespace) -> int:
     from entrypoint import service
-    from entrypoint.environment import check_settings
+    from entrypoint.environment import check_settings, in_use
 
-    chosen = [service.find(name) for name in options.service or service.names()]
-    return check_settings(chosen, _environment(options.env_file))
+    env = _environment(options.env_file)
+    if options.service:
+        return check_settings([service.find(name) for name in options.service], env)
+    return check_settings(in_use([service.find(name) for name in service.names()], env), env)
 
 
 def _render(options: argparse.Namespace) -> int:
     from entrypoint import boot, service
 
-    files = boot.render_into(
-        service.find(options.service), _environment(options.env_file), options.out
-    )
+    files = boot.render_into(service.find(options.service), _environment(options.env_file), options.out)
     for path in files:
         print(options.out / path.relative_to("/"))
     return 0

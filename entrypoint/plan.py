@@ -106,11 +106,16 @@ def write_atomically(path: Path, text: str, mode: int = 0o600) -> None:
     """Replace `path` by a file with `text` and `mode`; readers see the old or the new, whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        os.fchmod(descriptor, mode)  # the umask must not decide
-    aside.replace(path)
+    aside.unlink(missing_ok=True)  # of an earlier process of this number, which PID 1 always has
+    try:
+        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            os.fchmod(descriptor, mode)  # the umask must not decide
+            file.write(text)
+        aside.replace(path)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
 
 
 def write_plan(plan: Plan, path: Path = PLAN_FILE) -> None:

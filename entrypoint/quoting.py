@@ -7,6 +7,7 @@ does not render. A function that cannot express a value in its syntax raises Val
 from __future__ import annotations
 
 import re
+import string
 from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from urllib.parse import quote as percent
@@ -52,7 +53,14 @@ def exim_plain(value: object) -> Quoted:
 
 def exim_list(values: Iterable[object]) -> Quoted:
     """For the items of a list that Exim expands first and splits at colons then."""
-    return Quoted(" : ".join(exim(_text(value).replace(":", "::")) for value in values))
+    return Quoted(" : ".join(exim(_list_item(_text(value)).replace(":", "::")) for value in values))
+
+
+def _list_item(text: str) -> str:
+    # Exim strips items, drops empty ones, and takes <x at the beginning of a list for a separator.
+    if not text or text != text.strip() or text.startswith("<"):
+        raise ValueError("cannot print an item that Exim's lists have no form for")
+    return text
 
 
 def exim_filter(pattern: Pattern, **names: str) -> Quoted:
@@ -66,7 +74,10 @@ def exim_filter(pattern: Pattern, **names: str) -> Quoted:
 def _exim_part(kind: str, text: str, names: Mapping[str, str]) -> str:
     if kind == "literal":
         return exim(percent(text, safe="()=&|!*<>~,.:@-_"))
-    return f"${{quote_ldap:${names.get(text, text)}}}"
+    variable = names.get(text, text)
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", variable):
+        raise ValueError(f"cannot print {variable}, which is no variable of Exim's")
+    return f"${{quote_ldap:${variable}}}"
 
 
 def exim_url(value: object) -> Quoted:
@@ -81,10 +92,7 @@ def ldap_filter(value: object) -> Quoted:
 
 def ldap_dn(value: object) -> Quoted:
     """For an attribute value in a distinguished name (RFC 4514)."""
-    text = re.sub(r'[\\"+,;<>=]', lambda m: f"\\{m[0]}", _text(value))
-    if text.startswith(("#", " ")):
-        text = "\\" + text
-    return Quoted(text[:-1] + "\\ " if text.endswith(" ") and len(text) > 1 else text)
+    return Quoted(re.sub(r'[\\"+,;<>=]|^[# ]| $', lambda m: f"\\{m[0]}", _text(value)))
 
 
 def dovecot(value: object) -> Quoted:
@@ -103,9 +111,9 @@ def dovecot_filter(pattern: Pattern) -> Quoted:
 
 
 def ucl(value: object) -> Quoted:
-    r"""For rspamd's UCL: a JSON string in which $, {, } and everything beyond ASCII is \uHHHH,
+    r"""For rspamd's UCL: a JSON string in which all but plain characters are \uHHHH.
 
-    because rspamd's own templates and variables are replaced inside of strings, too.
+    Also $, { and }, because rspamd's own templates and variables are replaced inside of strings, too.
     """
     return Quoted('"' + "".join(_ucl_char(char) for char in _text(value)) + '"')
 
@@ -121,20 +129,18 @@ def _utf16(char: str) -> list[int]:
     return [int.from_bytes(raw[i : i + 2]) for i in range(0, len(raw), 2)]
 
 
+_REDIS_SAFE = frozenset(b" ./:_-" + string.ascii_letters.encode() + string.digits.encode())
+
+
 def redis(value: object) -> Quoted:
     r"""For redis.conf: in double quotes with \xHH for all but plain characters."""
-    raw = _text(value).encode()
-    safe = re.compile(rb"[A-Za-z0-9 ./:_-]")
-    body = "".join(chr(b) if safe.match(bytes([b])) else f"\\x{b:02x}" for b in raw)
+    body = "".join(chr(byte) if byte in _REDIS_SAFE else f"\\x{byte:02x}" for byte in _text(value).encode())
     return Quoted(f'"{body}"')
 
 
 def dnsmasq(value: object) -> Quoted:
     """For dnsmasq, which has no quoting that covers all: names, addresses and paths only."""
-    text = _text(value)
-    if not re.fullmatch(r"[A-Za-z0-9._:/-]+", text):
-        raise ValueError(f"cannot write {text!r} into dnsmasq's configuration")
-    return Quoted(text)
+    return _only(r"[A-Za-z0-9._:/-]+", value, "dnsmasq's configuration")
 
 
 def slapd(value: object) -> Quoted:
@@ -150,10 +156,13 @@ def ldif(value: object) -> Quoted:
 
 def plain(value: object) -> Quoted:
     """For lookup files, whose keys and values are read as they are: names, addresses, paths."""
-    text = _text(value)
-    if not re.fullmatch(r"[A-Za-z0-9._:@/+=-]+", text):
-        raise ValueError(f"cannot write {text!r} into a lookup file")
-    return Quoted(text)
+    return _only(r"[A-Za-z0-9._:@/+=-]+", value, "a lookup file")
+
+
+def _only(characters: str, value: object, where: str) -> Quoted:
+    if not re.fullmatch(characters, _text(value)):
+        raise ValueError(f"cannot write {value!r} into {where}")  # stars, if it is a secret
+    return Quoted(_text(value))
 
 
 def base64(value: object) -> Quoted:

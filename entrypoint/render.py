@@ -9,6 +9,8 @@ Where several services share an image, `install/IMAGE/SERVICE/run/` holds what i
 from __future__ import annotations
 
 import dataclasses
+import sys
+import traceback
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,7 @@ Files = Mapping[Path, str]
 _ROOTS = (
     Path("/opt/postern/install"),  # in the images
     Path(__file__).parent.parent / "install",  # in a checkout
-    Path(__file__).parent / "install",  # in an installed package
+    Path(sys.prefix) / "share/postern/install",  # where pip puts it
 )
 
 
@@ -34,7 +36,7 @@ def install_dir(image: str) -> Path:
     for root in _ROOTS:
         if (root / image).is_dir():
             return root / image
-    raise RenderError(f"cannot find the templates of the image {image} in {_ROOTS[0]}")
+    raise RenderError(f"cannot find the templates of the image {image}: not in {', '.join(map(str, _ROOTS))}")
 
 
 def render_tree(service: Service[Any], settings: Any) -> Files:
@@ -79,14 +81,24 @@ def _target(tree: Path, source: Path) -> Path:
 
 
 def _text(environment: jinja2.Environment, root: Path, source: Path, values: Mapping[str, Any]) -> str:
-    if source.suffix != ".j2":
-        return source.read_text(encoding="utf-8")
     name = str(source.relative_to(root))
     try:
-        return environment.get_template(name).render(values)
+        return environment.get_template(name).render(values) if source.suffix == ".j2" else source.read_text("utf-8")
     except (jinja2.TemplateError, ValueError, TypeError) as error:
-        where = getattr(error, "name", None) or name
-        raise RenderError(f"cannot render {where}: {error}") from error
+        raise RenderError(f"cannot render {_place(error, name)}: {error}") from error
+
+
+def _place(error: Exception, name: str) -> str:
+    """The template, perhaps an included one, and the line of it: jinja2 has them in the traceback."""
+    if isinstance(error, jinja2.TemplateSyntaxError):
+        return f"{error.name or name}, line {error.lineno}"
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.endswith(".j2")]
+    return f"{_shortened(frames[-1].filename, name)}, line {frames[-1].lineno}" if frames else name
+
+
+def _shortened(file: str, name: str) -> str:
+    """`file` below the folder that `name` is in, too, without what leads there."""
+    return next((file.removeprefix(f"{root}/") for root in _ROOTS if file.startswith(f"{root}/")), name)
 
 
 def _environment(root: Path) -> jinja2.Environment:
@@ -109,4 +121,4 @@ def _finalize(value: object) -> object:
         return value  # StrictUndefined raises when it is printed
     if isinstance(value, Quoted) or (isinstance(value, int | float) and not isinstance(value, bool)):
         return value
-    raise RenderError(f"cannot print a {type(value).__name__} that went through no quoting filter")
+    raise TypeError(f"a {type(value).__name__} went through no quoting filter")

@@ -38,6 +38,7 @@ class Service(Generic[S]):
 
     name: str
     image: str
+    profile: str = "local"  # of the compose file: local, global, or one that is off unless it is named
     settings: type[S]
     programs: Callable[[S], tuple[Program, ...]]
     probes: Callable[[S], tuple[Probe, ...]]

@@ -94,6 +94,7 @@ def _probes(_settings: Settings) -> tuple[Probe, ...]:
 SERVICE = Service(
     name="exim-ext-mailout",
     image="exim",
+    profile="global",
     settings=Settings,
     programs=_exim.program,
     writes=(_exim.SPOOL,),

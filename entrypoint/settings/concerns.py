@@ -333,6 +333,7 @@ class Smarthost:
         kinds.container_network,
         "the container network; its first address is the gateway",
         default="172.20.0.0/16",
+        example="172.20.0.0/16",
     )
     exim_dkim_selector: str | None = var(
         kinds.selector,
@@ -530,3 +531,78 @@ class Directory:
         """The root of the directory: `dc=example,dc=org` of `ou=people,dc=example,dc=org`."""
         found = re.search(r"dc=[^,]+(?:,\s*dc=[^,]+)*$", self.ldap_base, re.IGNORECASE)
         return found[0] if found else ""
+
+
+def _host_port(service: str, default: str) -> str:
+    port: str = var(kinds.published, f"where the host listens for {service}", default=default)
+    return port
+
+
+def _host_folder(content: str, default: str) -> str:
+    folder: str = var(kinds.text, f"folder on the host, or volume, with {content}", default=default)
+    return folder
+
+
+def _host_file(content: str) -> str | None:
+    file: str | None = var(kinds.text, f"file on the host with {content}", default=None)
+    return file
+
+
+@concern
+class Compose:
+    """What only docker-compose.yaml uses: ports, folders and files of the host. No container gets it."""
+
+    postern_version: str = var(kinds.login, "tag of the images", default="dev")
+    smtp_port: str = _host_port("exim-external: SMTP", "25")
+    submission_port: str = _host_port("exim-external: submission", "587")
+    submissions_port: str = _host_port("exim-external: submission with TLS from the first byte", "465")
+    imap_port: str = _host_port("imap: IMAP with STARTTLS", "143")
+    imaps_port: str = _host_port("imap: IMAPS", "993")
+    managesieve_port: str = _host_port("imap: ManageSieve", "4190")
+    int_mailout_submission_port: str = _host_port("exim-int-mailout", "2587")
+    ext_mailout_smtp_port: str = _host_port("exim-ext-mailout: SMTP", "2526")
+    ext_mailout_submission_port: str = _host_port("exim-ext-mailout: submission", "1587")
+    ext_mailout_submissions_port: str = _host_port("exim-ext-mailout: TLS from the first byte", "1465")
+    vmail_data: str = _host_folder("the mailboxes", "/data/$DOMAIN/vmail")
+    redis_data: str = _host_folder("the data of mail-redis", "/data/$DOMAIN/redis")
+    rspam_data: str = _host_folder("what rspamd has learnt, and its maps", "/data/$DOMAIN/rspam")
+    exim_external_spool: str = _host_folder("the queue of exim-external", "/data/$DOMAIN/exim-external")
+    exim_int_mailout_spool: str = _host_folder("the queue of exim-int-mailout", "/data/$DOMAIN/exim-int-mailout")
+    exim_ext_mailout_spool: str = _host_folder("the queue of exim-ext-mailout", "/data/$DOMAIN/exim-ext-mailout")
+    clamavlib: str = _host_folder("the signatures of clamav", "/data/clamav")
+    dnsmasq_hosts_dir: str = _host_folder("files of further hosts for mail-dnsmasq", "./local/hosts.d")
+    dnsmasq_config_dir: str = _host_folder("further configuration of mail-dnsmasq", "./local/dnsmasq.d")
+    ldap_data: str = _host_folder("the embedded directory", "ldap")
+    ldap_members_file: str | None = _host_file("the members of the embedded directory, as LDIF")
+    tls_fullchain_file: str | None = _host_file("the certificate and its chain, in PEM")
+    tls_privkey_file: str | None = _host_file("the private key, in PEM")
+    tls_ca_file: str | None = _host_file("own authorities; used with TLS_CA or LDAP_CA=/run/secrets/ca")
+    dkim_privkey_file: str | None = _host_file("the DKIM key, or folder with one DOMAIN.pem each")
+    extra_ca: str | None = _host_file("the authorities of a proxy that opens TLS while images are built")
+    health_interval: str = var(kinds.login, "time between two health checks", default="10s")
+    sink_ip: Address = var(kinds.address, "address of the demo's outside world", default="172.20.0.99")
+
+
+@concern
+class Mailman:
+    """Mailing lists. Read, so that an older installation's .env is no mistake, and not used yet."""
+
+    have_mm3: bool = var(kinds.unused(kinds.boolean), "mailing lists", default=OFF)
+    mm3_data_dir: str | None = var(kinds.unused(kinds.text), "folder of mailman-core", default=None)
+    mm3_web_dir: str | None = var(kinds.unused(kinds.text), "folder of mailman-web", default=None)
+    mm3_database_url: Secret | None = var(
+        kinds.unused(kinds.text), "database of mailman-core", default=None, secret=True
+    )
+    mm3_web_database_url: Secret | None = var(
+        kinds.unused(kinds.text), "database of mailman-web", default=None, secret=True
+    )
+    mm3_hyperkitty_api_key: Secret | None = var(
+        kinds.unused(kinds.text), "key of the archive", default=None, secret=True
+    )
+    mm3_smtp_port: int | None = var(kinds.unused(kinds.port), "port to which lists send", default=None)
+    mm3_domains: str | None = var(kinds.unused(kinds.text), "domains of lists", default=None)
+    mm3_core_ip: Address = var(kinds.unused(kinds.address), "address of mailman-core", default="172.20.0.27")
+    mm3_web_ip: Address = var(kinds.unused(kinds.address), "address of mailman-web", default="172.20.0.28")
+    exim_int_mm3_domains: str | None = var(
+        kinds.unused(kinds.text), "domains of lists, for exim-int-mailout", default=None
+    )

@@ -34,9 +34,14 @@ def printable(value: str) -> str:
     """`value`, or ValueError when it has characters that no setting has a use for."""
     if len(value) > _LONGEST:
         raise ValueError(f"is longer than {_LONGEST} characters")
-    if _CONTROLS.search(value):
+    if has_controls(value):
         raise ValueError("has control characters or a line break")
     return value
+
+
+def has_controls(value: str) -> bool:
+    """Whether there are characters in it that end a line or a value somewhere, or that nobody sees."""
+    return bool(_CONTROLS.search(value))
 
 
 def host_name(value: str) -> str:
@@ -179,6 +184,14 @@ def items(kind: Kind[T], separators: str = r"\s", word: str = "separated by spac
     return Kind(f"{kind.accepts}, or several {word}", parse)
 
 
+def _published(value: str) -> str:
+    where, _, number = value.strip().rpartition(":")
+    port.parse(number)
+    if where:
+        _address(where.removeprefix("[").removesuffix("]"))
+    return value.strip()
+
+
 def sized(low: int, high: int, accepts: str) -> Kind[int]:
     """Bytes from `low` to `high`; K, M and G are powers of 1024."""
 
@@ -230,13 +243,13 @@ def _attribute(value: str) -> str:
 text = Kind("a text of one line", printable)
 boolean = Kind("yes or no (1, 0, true, false, on, off)", _boolean)
 host = Kind("a host name", _own_host)
-domain = Kind("a domain such as example.org", _domain, _domain_note)
+domain = Kind("a domain", _domain, _domain_note)
 domain_part = Kind("a domain", _own_host)
 email = Kind("a mail address", _email)
 path = Kind("an absolute path", _path)
 address = Kind("an IP address", _address)
 network = Kind("a network such as 192.0.2.0/24 or 2001:db8::/32", _network)
-container_network = Kind("a network of 8 addresses or more, such as 172.20.0.0/16", _container_network)
+container_network = Kind("a network of 8 addresses or more", _container_network)
 port = integer(1, 65535, "a port")
 # Exim's numbers have 31 bits; less than 64K would refuse ordinary mail.
 message_size = sized(64 * _K, _G, "a size from 64K to 1G, in bytes or with K, M or G")
@@ -323,11 +336,12 @@ def _dns_host(value: str) -> tuple[str, str]:
     return _own_host(name), str(_address(where))
 
 
+published = Kind("a port of the host, or address:port", _published)
 ldap_hosts = items(Kind("a server as host, host:port, ldap://host or ldaps://host", _ldap_host))
-dn = Kind("a distinguished name such as ou=people,dc=example,dc=org", distinguished_name)
-group_dn = Kind("a distinguished name such as cn=mail,ou=groups,dc=example,dc=org", distinguished_name)
+dn = Kind("a distinguished name", distinguished_name)
+group_dn = Kind("a distinguished name", distinguished_name)
 relay_hosts = Kind("host names, addresses or networks, separated by spaces or colons", _relay_hosts)
-networks = Kind("networks such as 192.0.2.0/24, separated by spaces", _networks)
+networks = Kind("networks separated by spaces", _networks)
 neighbours = items(Kind("name=http://host:port", _neighbour))
 dns_upstream = Kind("system, none, or IP addresses separated by spaces", _dns_upstream)
 dns_hosts = items(Kind("name=address", _dns_host))

@@ -131,8 +131,7 @@ _URL = re.compile(r"ldaps?://([^/?]*)/([^?]*)\?([^?]*)\?([^?]*)\?(.*)", re.IGNOR
 
 def login_search() -> Kind[LdapSearch]:
     """LDAP URLs whose filter holds the login: $auth1, or $auth2 as in a PLAIN exchange."""
-    accepts = "an LDAP URL such as ldap:///ou=people,dc=example,dc=org??sub?(mail=${quote_ldap:$auth1})"
-    return Kind(accepts, _search, _search_note)
+    return Kind("an LDAP URL", _search, _search_note)
 
 
 def _search(text: str) -> LdapSearch:
