@@ -438,16 +438,19 @@ class Scan:
 class Rspam(Redis, Scan):
     """rspamd."""
 
-    rspam_password: Secret = var(
+    # Optional: without them the console is closed, which is better than a password that nobody knows.
+    rspam_password: Secret | None = var(
         kinds.text,
-        "password of the console, to read",
+        "password of the console, to read; a text or a hash of rspamadm pw; not set: no console",
+        default=None,
         name="RSPAM_password",
         old=("RSPAMD_password",),
         secret=True,
     )
-    rspam_enable_password: Secret = var(
+    rspam_enable_password: Secret | None = var(
         kinds.text,
-        "password of the console, to change",
+        "password of the console, to learn and to change; a text or a hash of rspamadm pw",
+        default=None,
         name="RSPAM_enable_password",
         old=("RSPAMD_enable_password",),
         secret=True,
@@ -472,11 +475,13 @@ class Rspam(Redis, Scan):
     rspam_dns_lists: bool = var(kinds.boolean, "ask DNS lists about hosts and links", default=ON)
 
     def contradictions(self) -> Iterator[str]:
-        """The three scores are steps, one above the other."""
+        """The three scores are steps, one above the other; and rspamd would take one password for the other."""
         if not self.sa_tag <= self.sa_tag2 <= self.sa_kill:
             yield (
                 f"SA_TAG={self.sa_tag:g}, SA_TAG2={self.sa_tag2:g} and SA_KILL={self.sa_kill:g} must rise in this order"
             )
+        if (self.rspam_password is None) != (self.rspam_enable_password is None):
+            yield "RSPAM_password and RSPAM_enable_password need each other: set both or none"
 
 
 @concern
