@@ -3,6 +3,9 @@
 A parser returns at least `event` and `level`. `event` is always the line's end, unchanged; what
 stands before it (time, process, level) is in other fields, as the daemon wrote it. A line that
 no pattern knows is the event, whole.
+
+Lines hold what strangers send. So whatever a pattern repeats it repeats a limited number of times,
+unless it starts at a fixed place: otherwise a line made for it could keep PID 1 busy for seconds.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ def parse(line: str) -> dict[str, Any]:
     fields: dict[str, Any] = {"event": message, "level": level_of(message)}
     if found:
         fields["daemon_time"] = found["daemon_time"]
-    virus = _FOUND.match(message)
+    virus = _FOUND.match(message) if message.endswith(" FOUND") else None
     if virus:
         _infected(fields, virus)
     return fields

@@ -17,7 +17,7 @@ _PREFIX = re.compile(
     r"(?P<process>dnsmasq[\w-]*)(?:\[(?P<pid>[1-9]\d{0,9})\])?: "
 )
 _QUERY = re.compile(r"^query\[(?P<query_type>[^\]]+)\] (?P<name>\S+) from (?P<address>\S+)$")
-_ANSWER = re.compile(r"^(?:reply|cached|config|\S*hosts\S*) (?P<name>\S+) is (?P<answer>.+)$")
+_ANSWER = re.compile(r"^(?:reply|cached|config|\S{0,100}hosts\S{0,100}) (?P<name>\S+) is (?P<answer>.+)$")
 _TROUBLE = re.compile(
     r"^(?:failed|cannot|bad|unknown|illegal|possible DNS-rebind|Maximum number|reducing)\b|\bfailed\b|refused",
     re.IGNORECASE,

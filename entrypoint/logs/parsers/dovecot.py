@@ -21,15 +21,15 @@ _LEVELS = {
 }
 _PREFIX = re.compile(
     r"(?:(?P<time>[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\S*) )?"
-    r"(?P<process>[a-z][\w-]*)"
-    r"(?:\((?P<who>.*?)\)(?=[<:]))?"
-    r"(?:<(?P<first>[^>]*)>)?(?:<(?P<second>[^>]*)>)?"
+    r"(?P<process>[a-z][\w-]{0,63})"
+    r"(?:\((?P<who>.{0,300}?)\)(?=[<:]))?"
+    r"(?:<(?P<first>[^>]{0,100})>)?(?:<(?P<second>[^>]{0,100})>)?"
     rf": (?P<level>{'|'.join(_LEVELS)}): "
 )
-_FIELD = re.compile(r"\b(?P<key>user|method|rip|session|msgid|box)=(?:<(?P<quoted>[^>]*)>|(?P<plain>[^\s,:;]+))")
+_FIELD = re.compile(r"\b(?P<key>user|method|rip|session|msgid|box)=(?:<(?P<quoted>[^>]{0,500})>|(?P<plain>[^\s,:;]+))")
 _PID = re.compile(r"[1-9][0-9]{0,9}")
 _NAMES = {"rip": "address", "msgid": "message_id", "box": "mailbox"}
-_STORED = re.compile(r"(?:saved mail to|stored mail into mailbox) (?P<quote>'?)(?P<mailbox>.+?)(?P=quote)$")
+_STORED = re.compile(r"(?:saved mail to|stored mail into mailbox) (?P<quote>'?)(?P<mailbox>.{1,500}?)(?P=quote)$")
 _ABORTED = re.compile(r"^Login aborted: .*?\((?P<error>[^()]*)\) \(\w+\): ")
 
 

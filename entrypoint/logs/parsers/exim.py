@@ -28,7 +28,7 @@ _STATUS = {
     "**": ("failed", "warning"),
     "==": ("deferred", "warning"),
 }
-_FIELD = re.compile(r' (?P<key>[A-Z][A-Z0-9]{0,4}|id)=(?P<value>"(?:[^"\\]|\\.)*"|<[^>]*>|[^\s"]\S*)')
+_FIELD = re.compile(r' (?P<key>[A-Z][A-Z0-9]{0,4}|id)=(?P<value>"(?:[^"\\]|\\.){0,1000}"|<[^>]{0,1000}>|[^\s"]\S*)')
 _NAMES = {
     "F": "sender",
     "P": "protocol",
@@ -45,15 +45,15 @@ _NAMES = {
 }
 _HOST = re.compile(
     r"\b(?:H=|failed for |connection from )"
-    r"(?P<host>[^\s(\[]+)?(?: ?\((?P<helo>[^)]*)\))? ?\[(?P<address>[0-9A-Fa-f:.]+)\](?::(?P<port>\d{1,5}))?"
+    r"(?P<host>[^\s(\[]{1,255})?(?: ?\((?P<helo>[^)]{0,255})\))? ?"
+    r"\[(?P<address>[0-9A-Fa-f:.]{2,45})\](?::(?P<port>\d{1,5}))?"
 )
 _REJECTED = re.compile(
     r"\brejected (?P<command>after DATA|by \w+|EHLO or HELO|[A-Z]+|\S+)"
     r"(?: <(?P<address>[^>]*)>?)?[^:]*(?:: (?P<error>.*))?"
 )
-_AUTH_FAILED = re.compile(r"(?P<authenticator>\S+) authenticator failed for .*?: (?P<error>5\d\d .*)")
-_SET_ID = re.compile(r"\(set_id=(?P<user>[^)]*)\)")
-_RECIPIENTS = re.compile(r" for (?P<recipients>\S+@\S+(?: \S+@\S+)*)$")
+_AUTH_FAILED = re.compile(r"^(?P<authenticator>\S{1,64}) authenticator failed for .*?: (?P<error>5\d\d .*)")
+_SET_ID = re.compile(r"\(set_id=(?P<user>[^)]{0,255})\)")
 _DEFERRED = re.compile(r" (?P<error>defer \(-?\d+\).*)$")
 
 
@@ -119,9 +119,9 @@ def _flagged(fields: dict[str, Any], flag: re.Match[str], message: str) -> None:
 
 
 def _recipients(fields: dict[str, Any], message: str) -> None:
-    found = _RECIPIENTS.search(message)
-    if found:
-        fields["recipients"] = found["recipients"].split()
+    _, end, recipients = message.rpartition(" for ")
+    if end and all("@" in word for word in recipients.split(" ")):
+        fields["recipients"] = recipients.split(" ")
 
 
 def _after_colon(message: str) -> str:
@@ -133,7 +133,7 @@ def _other(fields: dict[str, Any], message: str) -> None:
     """Refusals, failed logins, and everything that has at least a host."""
     _keyed(fields, message)
     rejected = _REJECTED.search(message)
-    failed = _AUTH_FAILED.search(message)
+    failed = _AUTH_FAILED.match(message)
     if rejected:
         _keep(fields, rejected, "command", "error")
         if rejected["address"]:

@@ -17,7 +17,9 @@ _PREFIX = re.compile(
     r"(?:\[(?P<severity>\w+)\] )?"
     r"(?:<(?P<tag>[^>]*)>; )?(?:(?P<module>[\w./-]+); )?(?:(?P<function>[\w.:/-]+): )?"
 )
-_FIELD = re.compile(r"(?:^|, )(?P<key>id|qid|ip|from|user|len|rcpts?): (?:<(?P<quoted>[^>]*)>|(?P<plain>[^\s,]*))")
+_FIELD = re.compile(
+    r"(?:^|, )(?P<key>id|qid|ip|from|user|len|rcpts?): (?:<(?P<quoted>[^>]{0,1000})>|(?P<plain>[^\s,]*))"
+)
 _NAMES = {
     "id": "message_id",
     "qid": "exim_id",
@@ -28,7 +30,7 @@ _NAMES = {
     "rcpts": "recipients",
 }
 _VERDICT = re.compile(
-    r"\(\w+: (?P<verdict>[TFS]) \((?P<action>[^)]*)\): \[(?P<score>-?[\d.]+)/(?P<required>-?[\d.]+|nan)\]"
+    r"\(\w+: (?P<verdict>[TFS]) \((?P<action>[^)]{0,100})\): \[(?P<score>-?[\d.]+)/(?P<required>-?[\d.]+|nan)\]"
 )
 _VERDICTS = {"T": "spam", "F": "ham", "S": "skipped"}
 _TROUBLE = re.compile(

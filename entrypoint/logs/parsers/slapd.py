@@ -14,8 +14,8 @@ from entrypoint.logs.parsers.raw import level_of
 
 _PREFIX = re.compile(r"(?P<daemon_time>[0-9a-f]{8}\.[0-9a-f]{6,8}) (?:(?P<thread>0x[0-9a-f]+) )?")
 _CONN = re.compile(r"^conn=(?P<conn>\d{1,18}) ")
-_FIELD = re.compile(r'\b(?P<key>op|fd|dn|base|filter|err)=(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>[^\s"]+))')
-_ADDRESS = re.compile(r"ACCEPT from IP=\[?(?P<address>[0-9A-Fa-f.:]+?)\]?:\d+ ")
+_FIELD = re.compile(r'\b(?P<key>op|fd|dn|base|filter|err)=(?:"(?P<quoted>(?:[^"\\]|\\.){0,1000})"|(?P<plain>[^\s"]+))')
+_ADDRESS = re.compile(r"ACCEPT from IP=\[?(?P<address>[0-9A-Fa-f.:]{2,45}?)\]?:\d+ ")
 _NUMBERS = frozenset({"op", "fd", "err"})
 _USUAL = frozenset({0, 5, 6, 10, 14, 32})  # success, compare, referral, SASL step, no such object
 
