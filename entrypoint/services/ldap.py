@@ -102,6 +102,7 @@ def _hashed(password: Secret) -> str:
 SERVICE = Service(
     name="ldap",
     image="ldap",
+    writes=(str(DATABASE_DIR),),
     profile="demo",
     settings=Settings,
     programs=programs,
