@@ -201,6 +201,11 @@ LINES: list[tuple[str, str, dict[str, Any]]] = [
         },
     ),
     ("rspamd", RSPAMD + "map; http_map_error: error reading http://x: connect failed", {"level": "warning"}),
+    (
+        "rspamd",
+        "2026-11-22 19:43:02 [warn] #12(normal) <abc123>; controller; rspamd_controller_password_sane: your password",
+        {"level": "warning", "severity": "warn", "process": "normal", "pid": 12, "event": "your password"},
+    ),
     ("rspamd", RSPAMD + "main; main: rspamd 3.12.1 is loading configuration", {"level": "info", "module": "main"}),
     (
         "redis",

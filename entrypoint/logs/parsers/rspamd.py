@@ -1,4 +1,4 @@
-"""rspamd's console log: `2026-11-22 19:43:02 #12(normal) <tag>; module; function: message`.
+"""rspamd's console log: `2026-11-22 19:43:02 [notice] #12(normal) <tag>; module; function: message`.
 
 Fields: process, pid, tag, module, function; of a scanned message: message_id, exim_id (its
 queue id), address, sender, user, verdict (spam, ham), action, score, required, size, recipients.
@@ -13,8 +13,8 @@ from entrypoint.logs.parsers.raw import level_of
 from entrypoint.logs.parsers.raw import parse as parse_raw
 
 _PREFIX = re.compile(
-    r"(?P<daemon_time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?) #(?P<pid>[1-9]\d{0,9})\((?P<process>[^)]*)\) "
-    r"(?:\[(?P<severity>\w+)\] )?"
+    r"(?P<daemon_time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?) (?:\[(?P<severity>\w+)\] )?"
+    r"#(?P<pid>[1-9]\d{0,9})\((?P<process>[^)]*)\) "
     r"(?:<(?P<tag>[^>]*)>; )?(?:(?P<module>[\w./-]+); )?(?:(?P<function>[\w.:/-]+): )?"
 )
 _FIELD = re.compile(
@@ -54,7 +54,7 @@ def parse(line: str) -> dict[str, Any]:
 
 
 def _level(severity: str | None, message: str) -> str:
-    """The level: rspamd writes no level by default, so its usual words for trouble count."""
+    """The level: rspamd writes none by default, so its usual words for trouble count."""
     if severity:
         return level_of(f"{severity}:")
     return "warning" if _TROUBLE.search(message) else level_of(message)
