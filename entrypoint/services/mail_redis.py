@@ -25,11 +25,6 @@ def context(settings: Settings) -> Mapping[str, Any]:
     return {"loglevel": {"info": "notice", "error": "warning"}.get(settings.log_level, settings.log_level)}
 
 
-def prepare(_settings: Settings) -> tuple[Command, ...]:
-    # Redis would do this itself, but not before it runs; then it would die again and again.
-    return (Command(argv=("mkdir", "-p", "/data/appendonlydir"), purpose="write to the volume /data"),)
-
-
 def checks(_settings: Settings) -> tuple[Command, ...]:
     """Redis has no checker, but without a port it ends after it has read its file and before it touches data."""
     return (
@@ -58,9 +53,9 @@ SERVICE = Service(
     image="redis",
     settings=Settings,
     programs=programs,
+    writes=("/data",),
     probes=probes,
     checks=checks,
-    prepare=prepare,
     context=context,
     secrets=secrets,
 )
