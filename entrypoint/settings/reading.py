@@ -88,8 +88,13 @@ def _unknown(env: Mapping[str, str], known: Iterable[Var]) -> Iterator[str]:
     for name in env:
         if not env[name] or name in names.values() or not name.upper().startswith(prefixes):
             continue
-        near = difflib.get_close_matches(name.upper(), names, n=1)
-        yield f"{name} is not known" + (f": {names[near[0]]}?" if near else "")
+        yield f"{name} is not known" + _suggestion(name.upper(), names)
+
+
+def _suggestion(name: str, names: Mapping[str, str]) -> str:
+    stem = name.removesuffix("_FILE")  # only secrets can be in files
+    near = [stem] if stem in names else difflib.get_close_matches(name, names, n=1)
+    return f": {names[near[0]]}?" if near else ""
 
 
 class _Missing(Exception):

@@ -75,7 +75,7 @@ def _login(number: int, line: str) -> RelayLogin:
     # The line itself is a secret: the error only counts.
     where, _, login = re.sub(r"\s+", " ", line.strip(), count=1).partition(" ")
     user, colon, password = login.partition(":")
-    if not (user and colon and password):
+    if not (user and colon and password) or " " in user:
         raise ValueError(f"has a line {number} that is not: host user:password")
     try:
         host = _relay(where).host
