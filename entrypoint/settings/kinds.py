@@ -185,11 +185,12 @@ def items(kind: Kind[T], separators: str = r"\s", word: str = "separated by spac
 
 
 def _published(value: str) -> str:
-    where, _, number = value.strip().rpartition(":")
-    port.parse(number)
-    if where:
-        _address(where.removeprefix("[").removesuffix("]"))
-    return value.strip()
+    where, _, number = value.rpartition(":")
+    if not where.strip():
+        return str(port.parse(number))
+    host_address = _address(where.strip().removeprefix("[").removesuffix("]"))
+    shown = f"[{host_address}]" if host_address.version == 6 else str(host_address)
+    return f"{shown}:{port.parse(number)}"
 
 
 def sized(low: int, high: int, accepts: str) -> Kind[int]:
@@ -311,7 +312,7 @@ def _relay_hosts(value: str) -> tuple[str, ...]:
 def _relay_host(part: str) -> str:
     if "/" in part:
         return str(_network(part))
-    return str(_address(part)) if is_network(part) else host_name(part)
+    return str(_address(part)) if is_network(part) else _own_host(part)
 
 
 def _networks(value: str) -> tuple[Network, ...]:
