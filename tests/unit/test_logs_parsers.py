@@ -352,3 +352,44 @@ def test_no_line_is_slow(name: str, piece: str) -> None:
         began = time.process_time()
         parse(line)
         assert time.process_time() - began < 0.5
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        r'lookup of "user="cn=mail" pass="a/&\\|$%\"\'{} #b" ldaps:///ou=people?dn?sub?(mail=x)" gave DEFER: no',
+        'lookup of "user=cn=mail pass=a/&b ldaps:///ou=people?dn?sub?(mail=x)" gave DEFER: no',
+        'lookup of "user=cn=mail pass="a b is cut',
+    ],
+)
+def test_a_password_that_exim_quotes_is_masked(query: str) -> None:
+    """A look-up that fails is logged with the account's password; the line goes on without it."""
+    told = parser("exim-main")(f"2026-11-22 20:34:05 plain authenticator failed for ([x]) [192.0.2.1]: 435 no: {query}")
+    assert "pass=********" in str(told["event"])
+    assert not [value for value in told.values() if "a/&" in str(value) or "a b" in str(value)]
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "level"),
+    [
+        ("exim-main", "2026-11-22 20:34:05 Start queue run: pid=182", "debug"),
+        ("exim-main", "2026-11-22 20:34:05 Start of something else", "info"),
+        ("dovecot", "Nov 22 20:40:21 lmtp(36): Info: Connect from 127.0.0.1", "debug"),
+        ("dovecot", "Nov 22 20:40:21 lmtp(36): Info: Connect from 172.20.0.3", "info"),
+        (
+            "dovecot",
+            "Nov 22 20:40:21 imap-login: Info: Login aborted: Logged out (no auth attempts in 0 secs) "
+            "(no_auth_attempts): user=<>, rip=127.0.0.1, lip=127.0.0.1, TLS, session=<a/b>",
+            "debug",
+        ),
+        (
+            "dovecot",
+            "Nov 22 20:40:21 imap-login: Info: Login aborted: Logged out (auth failed, 1 attempts in 2 secs) "
+            "(auth_failed): user=<a>, rip=127.0.0.1, lip=127.0.0.1, TLS, session=<a/b>",
+            "info",
+        ),
+    ],
+)
+def test_what_happens_all_the_time_is_debug(name: str, line: str, level: str) -> None:
+    """Queue runs and the health check's own visits would bury what a person looks for."""
+    assert parser(name)(line)["level"] == level

@@ -30,6 +30,10 @@ _FIELD = re.compile(r"\b(?P<key>user|method|rip|session|msgid|box)=(?:<(?P<quote
 _PID = re.compile(r"[1-9][0-9]{0,9}")
 _NAMES = {"rip": "address", "msgid": "message_id", "box": "mailbox"}
 _STORED = re.compile(r"(?:saved mail to|stored mail into mailbox) (?P<quote>'?)(?P<mailbox>.{1,500}?)(?P=quote)$")
+# The health check, every few seconds: it greets from inside of the container, and leaves without a login.
+_ROUTINE = re.compile(
+    r"Login aborted: .*\(no_auth_attempts\): .* rip=127\.0\.0\.1,|(?:C|Disc)onnect from 127\.0\.0\.1\b"
+)
 _ABORTED = re.compile(r"^Login aborted: .*?\((?P<error>[^()]*)\) \(\w+\): ")
 
 
@@ -39,9 +43,9 @@ def parse(line: str) -> dict[str, Any]:
     if not found:
         return parse_raw(line)
     message = line[found.end() :]
-    level = _LEVELS[found["level"]]
+    level = "debug" if _ROUTINE.match(message) else _LEVELS[found["level"]]
     fields: dict[str, Any] = {"event": message, "level": level, "process": found["process"]}
-    if level != found["level"].lower():
+    if _LEVELS[found["level"]] != found["level"].lower():
         fields["severity"] = found["level"]
     if found["time"]:
         fields["daemon_time"] = found["time"]
