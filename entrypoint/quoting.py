@@ -111,22 +111,18 @@ def dovecot_filter(pattern: Pattern) -> Quoted:
 
 
 def ucl(value: object) -> Quoted:
-    r"""For rspamd's UCL: a JSON string in which all but plain characters are \uHHHH.
+    r"""For rspamd's UCL: a JSON string in which all ASCII but plain characters is \uHHHH.
 
-    Also $, { and }, because rspamd's own templates and variables are replaced inside of strings, too.
+    rspamd's own templates and variables ({{ }}, {% %}, ${NAME}) are replaced inside of strings, too.
+    Other characters stay: UCL does not put the two halves of a surrogate pair together.
     """
-    return Quoted('"' + "".join(_ucl_char(char) for char in _text(value)) + '"')
+    return Quoted('"' + "".join(map(_ucl_char, _text(value))) + '"')
 
 
 def _ucl_char(char: str) -> str:
-    if char.isascii() and (char.isalnum() or char in " .,:;@/_-+=()*"):
-        return char
-    return "".join(f"\\u{unit:04x}" for unit in _utf16(char))
-
-
-def _utf16(char: str) -> list[int]:
-    raw = char.encode("utf-16-be")
-    return [int.from_bytes(raw[i : i + 2]) for i in range(0, len(raw), 2)]
+    if char.isascii() and not char.isalnum() and char not in " .,:;@/_-+=()*":
+        return f"\\u{ord(char):04x}"
+    return char
 
 
 _REDIS_SAFE = frozenset(b" ./:_-" + string.ascii_letters.encode() + string.digits.encode())
