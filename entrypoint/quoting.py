@@ -106,8 +106,13 @@ def dovecot(value: object) -> Quoted:
 
 def dovecot_filter(pattern: Pattern) -> Quoted:
     """An LDAP filter whose placeholders become Dovecot's variables, quoted for LDAP by Dovecot."""
-    parts = [str(dovecot(text))[1:-1] if kind == "literal" else f"%{{{text}}}" for kind, text in pattern.parts]
-    return Quoted('"' + "".join(parts) + '"')
+    return Quoted('"' + "".join(_dovecot_part(kind, text) for kind, text in pattern.parts) + '"')
+
+
+def _dovecot_part(kind: str, text: str) -> str:
+    if kind == "literal":  # a per cent sign before a variable would be doubled by it
+        return dovecot(text.replace("%", r"\25"))[1:-1]
+    return f"%{{{text}}}"
 
 
 def ucl(value: object) -> Quoted:
