@@ -91,8 +91,8 @@ def ldap_filter(value: object) -> Quoted:
 
 
 def ldap_dn(value: object) -> Quoted:
-    """For an attribute value in a distinguished name (RFC 4514)."""
-    return Quoted(re.sub(r'[\\"+,;<>=]|^[# ]| $', lambda m: f"\\{m[0]}", _text(value)))
+    """For an attribute value in a distinguished name (RFC 4514; ldap3 wants every # escaped)."""
+    return Quoted(re.sub(r'[\\"+,;<>=#]|^ | $', lambda m: f"\\{m[0]}", _text(value)))
 
 
 def dovecot(value: object) -> Quoted:
