@@ -72,7 +72,13 @@ def _body(event: Mapping[str, Any]) -> str:
 
 
 def _stands_in(text: str, value: object) -> bool:
-    return all(str(v) in text for v in value) if isinstance(value, list) else str(value) in text
+    """Whether a person can read the value in the text: as a word, not by chance within one."""
+    if isinstance(value, list):
+        return all(_stands_in(text, item) for item in value)
+    if not (word := str(value)):
+        return True
+    before, found, after = text.partition(word)
+    return bool(found) and not before[-1:].isalnum() and not after[:1].isalnum()
 
 
 def _plain(value: object) -> str:

@@ -378,14 +378,18 @@ def test_a_password_that_exim_quotes_is_masked(query: str) -> None:
         ("dovecot", "Nov 22 20:40:21 lmtp(36): Info: Connect from 172.20.0.3", "info"),
         (
             "dovecot",
-            "Nov 22 20:40:21 imap-login: Info: Login aborted: Logged out (no auth attempts in 0 secs) "
-            "(no_auth_attempts): user=<>, rip=127.0.0.1, lip=127.0.0.1, TLS, session=<a/b>",
+            (
+                "Nov 22 20:40:21 imap-login: Info: Login aborted: Logged out (no auth attempts in 0 secs) "
+                "(no_auth_attempts): user=<>, rip=127.0.0.1, lip=127.0.0.1, TLS, session=<a/b>"
+            ),
             "debug",
         ),
         (
             "dovecot",
-            "Nov 22 20:40:21 imap-login: Info: Login aborted: Logged out (auth failed, 1 attempts in 2 secs) "
-            "(auth_failed): user=<a>, rip=127.0.0.1, lip=127.0.0.1, TLS, session=<a/b>",
+            (
+                "Nov 22 20:40:21 imap-login: Info: Login aborted: Logged out (auth failed, 1 attempts in 2 secs) "
+                "(auth_failed): user=<a>, rip=127.0.0.1, lip=127.0.0.1, TLS, session=<a/b>"
+            ),
             "info",
         ),
     ],

@@ -94,6 +94,20 @@ def test_console_does_not_repeat_what_the_event_says() -> None:
     assert line.endswith("user=alice in  pid=7")
 
 
+def test_console_shows_what_stands_in_the_event_only_by_chance() -> None:
+    """Part of a word is not the value."""
+    event = {
+        "time": 0.0,
+        "level": "info",
+        "service": "s",
+        "program": "p",
+        "event": "started",
+        "daemon": "art",
+        "pid": 7,
+    }
+    assert console_renderer(terminal=False)(event).endswith("started  daemon=art pid=7")
+
+
 def test_colours_are_for_terminals(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only where a person reads, and not where they have said no."""
     monkeypatch.delenv("NO_COLOR", raising=False)
