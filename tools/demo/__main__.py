@@ -1,7 +1,8 @@
 """`make demo` and `make demo-down`: python -m tools.demo [up | down] [--json].
 
 up (the default) starts what does not run, sends a message in and one out, and says what happened and how to go on.
-Progress is on stderr, the result on stdout. Exit codes: 0 mail went both ways, 1 it did not, 64 wrong command line.
+Progress is on stderr, the result on stdout. Exit codes: 0 mail went both ways, 1 it did not, 64 wrong command line,
+130 interrupted.
 """
 
 from __future__ import annotations
@@ -54,6 +55,8 @@ def main() -> int:
             down(settings)
     except ToolError:
         return 1
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 

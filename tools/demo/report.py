@@ -72,10 +72,11 @@ def next_commands(world: World, settings: Mapping[str, str]) -> list[tuple[str, 
     env_file, folder = DEMO_ENV.relative_to(DEMO_ENV.parent.parent), world.folder.name
     compose = f"docker compose --env-file {env_file}"
     login = f'--user "{world.address(first)}:$(cat {folder}/members/{first})"'
+    inbox = f'"imaps://{settings["IMAPS_PORT"]}/INBOX;UID=1"'
     return [
         ("logs", f"{compose} logs --follow exim-external"),
         ("queue", f"{compose} exec exim-ext-mailout exim4 -bp"),
-        ("inbox", f"curl --cacert {folder}/ca.pem {login} imaps://{settings['IMAPS_PORT']}/INBOX"),
+        ("first mail", f"curl --cacert {folder}/ca.pem {login} {inbox}"),
         ("outside", f"{compose} exec sink sink messages"),
         ("remove all", "make demo-down"),
     ]

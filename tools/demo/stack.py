@@ -32,6 +32,8 @@ ASK_S = 60.0
 POLL_S = 0.25
 SIGN_OF_LIFE_S = 10.0
 LOG_LINES = 15
+CLEAR_LINE = "\x1b[2K"  # what Compose 2.26 puts before each line without a prefix, on a terminal or not
+PROGRESS = re.compile(r"\s*(Container|Network|Volume) ")
 # Codes of entrypoint's that a new start does not cure: wrong command line, a bug, settings refused.
 FINAL_CODES = (64, 70, 78)
 
@@ -87,7 +89,7 @@ class Stack:
             self.ask("rm", "--stop", "--force", *failed, timeout_s=DOWN_S)
         watch = Watch(self.ask("config", "--services").split(), say, deadline_s)
         with log_path(f"{self.project}-up").open("wb") as log:
-            child = self._start("up", "--detach", "--no-build", "--remove-orphans", output=log)
+            child = self._start("up", "--detach", "--no-build", "--pull", "never", "--remove-orphans", output=log)
             try:
                 while not watch.complete(self.containers(), child.poll()):
                     with suppress(subprocess.TimeoutExpired):
@@ -107,8 +109,10 @@ class Stack:
 
     def containers(self) -> dict[str, Container]:
         """What there is, by service."""
-        label = f"label=com.docker.compose.project={self.project}"
-        found = self._run(["docker", "ps", "--all", "--quiet", "--no-trunc", "--filter", label], ASK_S).split()
+        # Compose gives the first label to images that it builds, too, and so to every container of such an image.
+        labels = (f"com.docker.compose.project={self.project}", "com.docker.compose.oneoff=False")
+        filters = [word for label in labels for word in ("--filter", f"label={label}")]
+        found = self._run(["docker", "ps", "--all", "--quiet", "--no-trunc", *filters], ASK_S).split()
         if not found:
             return {}
         try:
@@ -125,7 +129,8 @@ class Stack:
     def logs(self, service: str, lines: int | None = None) -> list[str]:
         """What the service has logged, all or the last lines of it."""
         last = () if lines is None else ("--tail", str(lines))
-        return self.ask("logs", "--no-color", "--no-log-prefix", *last, service).splitlines()
+        text = self.ask("logs", "--no-color", "--no-log-prefix", *last, service)
+        return text.replace(CLEAR_LINE, "").splitlines()
 
     def execute(self, service: str, *command: str) -> str:
         """What the command prints in the service's container."""
@@ -169,10 +174,15 @@ class Stack:
     def _explain(self, stuck: Stuck, log: Path) -> ToolError:
         """The error that a person gets to read: the service with its own words, or Compose's words."""
         if stuck.service is None:
-            return ToolError(f"cannot start {self.project}: {stuck}; the end of {log}:", *tail(log))
-        return ToolError(
-            f"cannot start {stuck.service}: {stuck}; its last lines:", *self.logs(stuck.service, LOG_LINES)
-        )
+            return ToolError(f"cannot start {self.project}: {stuck} ({log}):", *words_of_compose(tail(log)))
+        # A service that is started again and again says the same each time.
+        said = dict.fromkeys(self.logs(stuck.service, LOG_LINES))
+        return ToolError(f"cannot start {stuck.service}: {stuck}; its last lines:", *said)
+
+
+def words_of_compose(lines: Sequence[str]) -> list[str]:
+    """What Compose says besides its progress; all if it is nothing else."""
+    return [line for line in lines if not PROGRESS.match(line)] or list(lines)
 
 
 class Stuck(Exception):
@@ -228,13 +238,10 @@ class Watch:
             raise Stuck(f"it is {container.state} ({container.said or 'without a word'})", container.service)
 
     def _situation(self, containers: Mapping[str, Container]) -> str:
-        """Who is waited for, those who have begun with what they say."""
-        words = []
-        for name in self._waiting:
-            container = containers.get(name)
-            said = f": {container.said}" if container and container.said else ""
-            words.append(f"{name} ({container.state}{said})" if container else name)
-        return ", ".join(words)
+        """Who is waited for, those who have begun first and with what they say."""
+        begun = {name: c for name, c in containers.items() if name in self._waiting and c.state != "created"}
+        words = [f"{name} ({begun[name].said or begun[name].state})" for name in self._waiting if name in begun]
+        return ", ".join([*words, *(name for name in self._waiting if name not in begun)])
 
     def _tell(self, text: str) -> None:
         self._last_said = self._clock()
