@@ -118,9 +118,9 @@ def container(
     name = f"postern-test-{os.getpid()}-{image}-{next(_count)}"
     variables = [f"--env={key}={value}" for key, value in (env or {}).items()]
     mounts = [f"--volume={path}:{target}:ro" for target, path in (files or {}).items()]
-    checks = ("--health-interval=1s", "--health-timeout=10s")
+    more = ("--health-interval=2s", *variables, *mounts, *options)
     try:
-        docker("run", "--detach", "--name", name, *HARDENED, *checks, *variables, *mounts, *options, _tag(image), *command)
+        docker("run", "--detach", "--name", name, *HARDENED, *more, f"postern-{image}:{IMAGES}", *command)
         yield Container(name)
     except BaseException:
         # Where pytest shows it: beside the failure.
@@ -128,10 +128,6 @@ def container(
         raise
     finally:
         docker("rm", "--force", "--volumes", name, check=False)
-
-
-def _tag(image: str) -> str:
-    return f"postern-{image}:{IMAGES}"
 
 
 @contextmanager
