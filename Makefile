@@ -35,6 +35,7 @@ image-tests: ## each daemon alone in its container
 	@$(PYTHON) -m pytest -q -m image tests/image
 
 stack-tests: ## the whole system, with real mail
+	@tools/setup venv swaks
 	@$(PYTHON) -m pytest -q -m stack tests/stack
 
 lock: ## newest versions of the dependencies into the lock files
