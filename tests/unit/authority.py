@@ -21,6 +21,9 @@ rand_serial = yes
 commonName = supplied
 """
 
+LOCALHOST = "DNS:localhost,IP:127.0.0.1"
+FAR = "21000101000000Z"
+
 
 class Authority:
     """A certificate authority in a folder of its own."""
@@ -35,12 +38,20 @@ class Authority:
             "req", "-x509", *self._key("ca.key"), "-out", "ca.pem", "-subj", f"/CN={folder.name}", "-days", "2"
         )
 
-    def server(self, names: str = "DNS:localhost,IP:127.0.0.1", *, ends: str = "21000101000000Z") -> ssl.SSLContext:
+    def server(self, names: str = LOCALHOST, *, ends: str = FAR) -> ssl.SSLContext:
         """A server's TLS with a certificate for `names` that is valid until `ends`."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*self.certificate(names, ends=ends))
+        return context
+
+    def certificate(
+        self, names: str = LOCALHOST, *, begins: str = "20000101000000Z", ends: str = FAR
+    ) -> tuple[Path, Path]:
+        """The files of a certificate for `names`, and of its key."""
         name = f"server{len(list(self._folder.iterdir()))}"
         ask = ("-out", f"{name}.csr", "-subj", "/CN=postern-test", "-addext", f"subjectAltName={names}")
         self._openssl("req", *self._key(f"{name}.key"), *ask)
-        times = ("-startdate", "20000101000000Z", "-enddate", ends)
+        times = ("-startdate", begins, "-enddate", ends)
         sign = (
             "-config",
             "ca.cnf",
@@ -54,9 +65,7 @@ class Authority:
             f"{name}.pem",
         )
         self._openssl("ca", "-batch", "-notext", *times, *sign)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self._folder / f"{name}.pem", self._folder / f"{name}.key")
-        return context
+        return self._folder / f"{name}.pem", self._folder / f"{name}.key"
 
     def _key(self, name: str) -> tuple[str, ...]:
         return ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", name)
