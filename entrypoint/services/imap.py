@@ -8,12 +8,15 @@ from entrypoint.plan import Need, Probe, Program
 from entrypoint.service import Command, Service, base_env, secret_file
 from entrypoint.settings import concern
 from entrypoint.settings.concerns import Common, Exim, Hosts, Imap, Members, Size, Tls, Trust
+from entrypoint.settings.ldap_filters import Pattern
 
 CONFIG = "/run/config/dovecot.conf"
 SPAM_SCRIPT = "/run/config/sieve/spam.sieve"
 SPECIAL_FOLDERS = ("Drafts", "Sent", "Trash", "Junk", "Archive")
 FOLDERS = {"maildir": "Maildir", "sdbox": "sdbox"}  # below a member's home
 MEGABYTE = 1024**2
+# What both programs say of a configuration, with exit code 0 at times.
+REFUSAL = r"(?m)^(doveconf|sievec): (Fatal|Error)|: Error: "
 
 
 @concern
@@ -78,27 +81,41 @@ def prepare(_settings: Settings) -> tuple[Command, ...]:
             argv=("/bin/sh", "-c", 'test "$(id -u)" = "$(id -u vmail)"'),
             purpose="run as another user than vmail_uid was when the image was built",
         ),
-        Command(argv=("/usr/bin/sievec", "-c", CONFIG, SPAM_SCRIPT), purpose="compile spam.sieve"),
     )
 
 
 def checks(_settings: Settings) -> tuple[Command, ...]:
-    """Dovecot's configuration, with every setting expanded as its processes will do."""
-    command = ("/usr/bin/doveconf", "-c", CONFIG, "-n")
-    return (Command(argv=command, purpose="check dovecot.conf", refused_by=r"(?m)^doveconf: (Fatal|Error)"),)
+    return (
+        Command(argv=("/usr/bin/doveconf", "-c", CONFIG, "-n"), purpose="check dovecot.conf", refused_by=REFUSAL),
+        Command(argv=("/usr/bin/sievec", "-c", CONFIG, SPAM_SCRIPT), purpose="compile spam.sieve", refused_by=REFUSAL),
+    )
 
 
 def context(settings: Settings) -> dict[str, Any]:
+    primary = settings.ldap_mail_attribute
     return {
+        "pass_filter": with_a_folder(settings.ldap_pass_filter, primary),
+        "user_filter": with_a_folder(settings.ldap_user_filter, primary),
+        "iterate_filter": with_a_folder(settings.ldap_iterate_filter, primary),
         "ldap_uris": " ".join(settings.ldap_hosts),
         "ldap_starttls": settings.ldap_scheme == "ldap",
         "tls_members": "TLSv1.3" if settings.tls_level == "modern" else "TLSv1.2",
-        "mail_driver": "maildir",
-        "mail_folder": FOLDERS["maildir"],
+        "mail_folder": FOLDERS[settings.dovecot_mailbox_format],
         "special_folders": SPECIAL_FOLDERS,
         "quota_mb": -(-settings.mailbox_size_limit // MEGABYTE),
         "submission_host": f"{settings.exim_smarthost_host}:{settings.exim_smarthost_port}",
     }
+
+
+def with_a_folder(pattern: Pattern, primary: str) -> Pattern:
+    """The filter, for those whose primary address makes a folder below its domain's, and no other.
+
+    Dovecot checks the name that a person types in, not the one that the directory gives it then: `a/b@…`
+    would be a folder in the mailbox of `a`, `../…` another domain's, and a name without @ a whole domain.
+    """
+    shapes = ("*/*", ".*", "*@.*", "@*", "*@")
+    refused = "".join(f"(!({primary}={shape}))" for shape in shapes)
+    return Pattern((("literal", "(&"), *pattern.parts, ("literal", f"({primary}=*@*){refused})")))
 
 
 SERVICE = Service(
