@@ -229,6 +229,11 @@ class Imap:
         default="1G",
         old=("POSTFIX_MAILBOX_SIZE_LIMIT",),
     )
+    dovecot_mailbox_format: str = var(
+        kinds.choice("maildir", "sdbox"),
+        "how mail is stored: maildir: a file each, as other programs know it; sdbox: the same in Dovecot's own format",
+        default="maildir",
+    )
     vmail_uid: int = var(kinds.integer(1, 65533), "uid that owns the mail store", default="5000", name="vmail_uid")
     vmail_gid: int = var(
         kinds.integer(0, 65533),
