@@ -85,16 +85,8 @@ def test_a_good_line(text: str, value: str, tmp_path: Path) -> None:
 def test_compose_reads_it_as_we_do(text: str, value: str, tmp_path: Path) -> None:
     compose = tmp_path / "compose.yaml"
     compose.write_text("services: {x: {image: x, environment: [A]}}")
-    command = [
-        "docker",
-        "compose",
-        "--env-file",
-        env_file(tmp_path, text),
-        "--file",
-        compose,
-        "config",
-        "--format=json",
-    ]
+    files = (f"--env-file={env_file(tmp_path, text)}", f"--file={compose}")
+    command = ["docker", "compose", *files, "config", "--format=json"]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     assert json.loads(done.stdout)["services"]["x"]["environment"]["A"].replace("$$", "$") == value
 
@@ -150,7 +142,7 @@ def test_any_text_is_read_or_refused(text: str, tmp_path_factory: pytest.TempPat
 
 
 class TestExamine:
-    MINIMAL = Path("examples/minimal.env")
+    MINIMAL = Path(__file__).parents[2] / "examples/minimal.env"
 
     @pytest.fixture
     def minimal(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, str]:
