@@ -54,21 +54,22 @@ def main(arguments: Sequence[str]) -> int:
 
 async def serve() -> None:
     """Take mail until SIGTERM."""
-    from aiosmtpd.smtp import SMTP
-
-    loop = asyncio.get_running_loop()
     stop = asyncio.Event()
-    loop.add_signal_handler(signal.SIGTERM, stop.set)
-    keeper, tls = Keeper(FOLDER), tls_context()
-
-    def session() -> SMTP:
-        options: Facts = {"data_size_limit": SIZE_LIMIT_BYTES, "enable_SMTPUTF8": True, "tls_context": tls}
-        return SMTP(keeper, hostname=HOST_NAME, loop=loop, **options)
-
-    server = await loop.create_server(session, "0.0.0.0", PORT)  # noqa: S104  # it is alone in its container
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    tls = tls_context()
+    server = await listen(Keeper(FOLDER), "0.0.0.0", PORT, tls)  # noqa: S104  # it is alone in its container
     print(f"listening on port {PORT}, {'with' if tls else 'without'} STARTTLS", file=sys.stderr)
     await stop.wait()
     server.close()
+
+
+async def listen(keeper: Keeper, host: str, port: int, tls: ssl.SSLContext | None) -> asyncio.Server:
+    """A server that gives mail to the keeper."""
+    from aiosmtpd.smtp import SMTP
+
+    loop = asyncio.get_running_loop()
+    options: Facts = {"data_size_limit": SIZE_LIMIT_BYTES, "enable_SMTPUTF8": True, "tls_context": tls}
+    return await loop.create_server(lambda: SMTP(keeper, hostname=HOST_NAME, loop=loop, **options), host, port)
 
 
 def tls_context() -> ssl.SSLContext | None:

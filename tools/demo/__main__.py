@@ -54,6 +54,8 @@ def main() -> int:
         else:
             down(settings)
     except ToolError:
+        if options.command == "up":
+            print("What has been started is left to be looked at. make demo-down removes it.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
@@ -126,7 +128,7 @@ def come_in(clients: Clients, uid: str) -> list[Event]:
     subject = message_from_bytes(content)["Subject"]
     return [
         Event(f"{SOMEONE} wrote to {recipient}", f"the MX took it ({tls}, verified)", sent_s),
-        Event(f"{recipient} read it over IMAPS", f"subject {subject}", read_s),
+        Event(f"{recipient} read it over IMAPS", f"in INBOX, verified, subject {subject}", read_s),
     ]
 
 
