@@ -41,6 +41,8 @@ def ask(probe: Probe) -> str:
         return dns.ask_dns(probe)
     if probe.kind not in _OVER_TCP:
         raise EntrypointError(f"cannot probe {probe.kind!r}: known are dns, {', '.join(_OVER_TCP)}")
+    if probe.kind == "ldap":
+        ldap.load()
     with Talk(probe) as talk:
         return _OVER_TCP[probe.kind](talk, probe)
 

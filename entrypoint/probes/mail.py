@@ -6,14 +6,12 @@ A server that greets in another protocol stays wrong however long one waits: hos
 from __future__ import annotations
 
 import socket
-import string
 from collections.abc import Callable, Iterable
 
 from entrypoint.errors import ProbeError
 from entrypoint.plan import Probe
 from entrypoint.probes.talk import Talk
 
-_HOST_CHARACTERS = frozenset(string.ascii_letters + string.digits + "-.")
 Words = frozenset[str]  # capabilities and their parameters, in upper case
 
 
@@ -35,7 +33,7 @@ def _ask_smtp(talk: Talk, probe: Probe, hello: str) -> str:
 def _own_name(talk: Talk) -> str:
     """Our name for EHLO; the address instead where a server would refuse the name's characters."""
     name = socket.gethostname()
-    if name and _HOST_CHARACTERS.issuperset(name):
+    if name.isascii() and name.replace("-", "").replace(".", "").isalnum():
         return name
     return f"[IPv6:{talk.local_address}]" if ":" in talk.local_address else f"[{talk.local_address}]"
 

@@ -480,6 +480,14 @@ def test_redis_that_repeats_the_password(word: str, password_file: Path) -> None
     assert "ERR" in error.reason
 
 
+def test_redis_that_repeats_a_part_of_the_password(password_file: Path) -> None:
+    """What is quoted back is cut after 128 characters, so the password as a whole is not in it."""
+    password_file.write_bytes(b"0123456789" * 20)
+    echo = f"-ERR unknown command 'AUTH', with args beginning with: '{'0123456789' * 12}01234567' "
+    error = refusal_by(Redis(b"x", {"AUTH": echo}), "redis", password_file=str(password_file))
+    assert "0123" not in str(error)
+
+
 def test_a_password_file_that_is_missing(tmp_path: Path) -> None:
     """The file is named, and waiting will not make it."""
     error = refusal_by(Redis(b"x"), "redis", password_file=str(tmp_path / "none"))
