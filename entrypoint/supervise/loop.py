@@ -251,14 +251,12 @@ class Overseer(Supervisor):  # type: ignore[misc]  # the library has no types
 
     @guarded
     def reap(self, once: bool = False, recursionguard: int = 0) -> None:  # noqa: ARG002  # supervisor's signature
-        """Wait for all that have died, then start again what may start at once."""
+        """Wait for all that have died; the next round, which is due at once, starts them again."""
         while True:
             pid, status = self.options.waitpid()
             if not pid:
                 break
             self._finish(pid, status)
-        for group in self.process_groups.values():
-            group.transition()
 
     @guarded
     def _finish(self, pid: int, status: int) -> None:

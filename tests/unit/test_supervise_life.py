@@ -81,7 +81,7 @@ def test_a_killed_daemon_is_there_again_at_once(tmp_path: Path) -> None:
             _until_another(supervised, first)
             times.append(time.monotonic() - began)
             assert supervised.wait_for("died")["ending"] == "signal 9 (SIGKILL)"
-    assert statistics.median(times) < 0.05  # 2 to 6 ms on an idle machine; far below a tick of 1 s
+    assert statistics.median(times) < 0.2  # 2 to 6 ms on an idle machine; supervisor has a tick of 1 s
 
 
 def _until_another(supervised: Supervised, first: int) -> None:
