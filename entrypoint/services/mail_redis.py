@@ -8,7 +8,7 @@ from typing import Any
 from entrypoint.plan import Probe, Program
 from entrypoint.service import Command, Service, base_env, secret_file
 from entrypoint.settings import Secret
-from entrypoint.settings.concerns import Common, Hosts, RedisServer
+from entrypoint.settings.concerns import Common, RedisPlace, RedisServer
 from entrypoint.settings.schema import concern
 
 CONFIG = "/run/config/redis.conf"
@@ -17,7 +17,7 @@ PASSWORD = "redis-password"  # noqa: S105  # a file's name
 
 
 @concern
-class Settings(Common, Hosts, RedisServer):
+class Settings(Common, RedisPlace, RedisServer):
     """What mail-redis is told."""
 
 

@@ -61,7 +61,15 @@ class Common:
 
 
 @concern
-class Hosts:
+class RedisPlace:
+    """Where mail-redis is."""
+
+    redis_ip: Address = var(kinds.address, "address of mail-redis", default="172.20.0.4")
+    redis_port: int = var(kinds.port, "port of mail-redis", default="6379")
+
+
+@concern
+class Hosts(RedisPlace):
     """Where the services are. Names are derived from DOMAIN, addresses are those of the network."""
 
     imap_ip: Address = var(kinds.address, "address of imap", default="172.20.0.5")
@@ -95,8 +103,6 @@ class Hosts:
     exim_smarthost_port: int = var(kinds.port, "port of that smarthost", default="1587")
     rspam_ip: Address = var(kinds.address, "address of rspam", default="172.20.0.6")
     clamav_ip: Address = var(kinds.address, "address of clamav", default="172.20.0.7")
-    redis_ip: Address = var(kinds.address, "address of mail-redis", default="172.20.0.4")
-    redis_port: int = var(kinds.port, "port of mail-redis", default="6379")
     dnsmasq_ip: Address = var(kinds.address, "address of mail-dnsmasq", default="172.20.0.31")
 
 
