@@ -1,0 +1,124 @@
+"""mail-redis: only with the password, whatever is in it; nothing is lost at a stop; no service harms another."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.containers import Container, container, docker
+
+pytestmark = pytest.mark.image
+
+# What ends or begins something in some syntax, and what is not ASCII.
+PASSWORD = "a \"b'c\\d $VAR ${x} %s {{y}} #;\\x41 ünï 😀"
+ENV = {"DOMAIN": "example.org", "REDIS_PASSWORD": PASSWORD, "LOG_FORMAT": "json"}
+
+
+def redis(server: Container, *command: str, password: str = PASSWORD) -> str:
+    """What the server answers to a command."""
+    cli = ["exec", "--env", f"REDISCLI_AUTH={password}", server.name, "redis-cli", "--raw", *command]
+    return docker(*cli, check=False).strip()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Container]:
+    with container("redis", env=ENV) as running:
+        running.wait_healthy()
+        yield running
+
+
+def test_the_password_is_what_was_given(server: Container) -> None:
+    assert redis(server, "CONFIG", "GET", "requirepass").splitlines() == ["requirepass", PASSWORD]
+
+
+def test_nobody_comes_in_without_it(server: Container) -> None:
+    assert redis(server, "PING") == "PONG"
+    assert "NOAUTH" in redis(server, "PING", password="")
+    assert "WRONGPASS" in redis(server, "PING", password=PASSWORD[:-1])
+
+
+@pytest.mark.parametrize("command", ["FLUSHALL", "MIGRATE", "REPLICAOF", "SHUTDOWN", "SLAVEOF"])
+def test_commands_that_harm_other_services_do_not_exist(server: Container, command: str) -> None:
+    assert "unknown command" in redis(server, command)
+
+
+def test_a_service_may_empty_its_own_database(server: Container) -> None:
+    redis(server, "-n", "1", "SET", "cached", "1")
+    redis(server, "-n", "7", "SET", "learnt", "1")
+    assert redis(server, "-n", "1", "FLUSHDB").endswith("OK")
+    assert redis(server, "-n", "7", "GET", "learnt") == "1"
+
+
+def test_full_memory_takes_what_would_expire_first(server: Container) -> None:
+    assert redis(server, "CONFIG", "GET", "maxmemory").splitlines()[1] == str(256 * 1024**2)
+    assert redis(server, "CONFIG", "GET", "maxmemory-policy").splitlines()[1] == "volatile-ttl"
+
+
+def test_its_lines_are_parsed_and_the_password_is_in_none(server: Container) -> None:
+    ready = next(event for event in server.events() if event["event"].startswith("Ready to accept connections"))
+    assert (ready["service"], ready["program"], ready["level"]) == ("mail-redis", "redis", "info")
+    assert json.dumps(PASSWORD)[1:9] not in server.logs()
+
+
+def test_the_daemon_has_the_password_in_no_argument_or_variable(server: Container) -> None:
+    daemon = server.pid_of("redis")
+    shown = server.run("cat", f"/proc/{daemon}/cmdline", f"/proc/{daemon}/environ")
+    assert "redis-server" in shown
+    assert "REDIS_PASSWORD" not in shown
+    assert "$VAR" not in shown
+
+
+def test_data_survive_a_stop_and_a_kill() -> None:
+    with container("redis", env=ENV, options=["--user=12345:0"]) as running:
+        running.wait_healthy()
+        redis(running, "SET", "learnt", "spam")
+        code, took_s = running.stop()
+        assert code == 0
+        assert took_s < 5
+        running.start()
+        running.wait_healthy()
+        assert redis(running, "GET", "learnt") == "spam"
+        redis(running, "SET", "learnt", "ham")
+        redis(running, "WAITAOF", "1", "0", "5000")
+        docker("kill", running.name)
+        running.start()
+        running.wait_healthy()
+        assert redis(running, "GET", "learnt") == "ham"
+
+
+def test_another_port() -> None:
+    with container("redis", env=ENV | {"REDIS_PORT": "16379"}) as running:
+        running.wait_healthy()
+        assert redis(running, "-p", "16379", "PING") == "PONG"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"REDIS_PASSWORD": ""}, "REDIS_PASSWORD or REDIS_PASSWORD_FILE is missing"),
+        ({"REDIS_PORT": "0"}, "REDIS_PORT"),
+        ({"REDIS_MAXMEMORY": "1M"}, "REDIS_MAXMEMORY"),
+    ],
+)
+def test_wrong_settings_are_refused_by_name(wrong: dict[str, str], named: str) -> None:
+    with container("redis", env=ENV | wrong) as refused:
+        assert refused.wait_end() == 78
+        assert named in refused.logs()
+
+
+def test_a_volume_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    with container("redis", env=ENV, files={"/data": tmp_path}) as refused:
+        assert refused.wait_end() == 78
+        assert "cannot write in /data" in refused.logs()
+
+
+def test_the_check_tells_a_good_file_from_a_bad_one(server: Container) -> None:
+    """Redis has no checker: the words that it ends with, told to listen nowhere, must stay what they are."""
+    good_end = "Configured to not listen anywhere"
+    config = server.run("cat", "/run/config/redis.conf")
+    check = ("sh", "-c", "cat > /tmp/other.conf; redis-server /tmp/other.conf --port 0 || true")
+    assert good_end in server.run(*check, stdin=config)
+    assert good_end not in server.run(*check, stdin=config + "maxmemory-policy nonsense\n")
