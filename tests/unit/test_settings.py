@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import traceback
 from collections.abc import Iterator, Mapping
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -79,6 +79,21 @@ class TestReading:
     def test_settings_cannot_be_changed(self) -> None:
         with pytest.raises(FrozenInstanceError):
             sample().domain = "example.net"  # type: ignore[misc]
+        with pytest.raises(FrozenInstanceError):
+            del sample().domain
+
+    def test_settings_are_values(self) -> None:
+        other = sample(SAMPLE_SIZE="6")
+        assert sample() == sample() != other
+        assert hash(sample()) == hash(Sample(**dict(reversed(vars(sample()).items()))))
+        assert replace(other, sample_size=5) == sample()
+        assert {field.name for field in fields(other)} == set(vars(other))
+        assert "sample_size=6" in repr(other)
+
+    def test_a_field_cannot_be_left_out_or_invented(self) -> None:
+        for wrong in (vars(sample()) | {"more": 1}, {"domain": "example.org"}):
+            with pytest.raises(TypeError, match="Sample wants each of its fields once: "):
+                Sample(**wrong)
 
     def test_an_old_name_works_and_is_told_once(self) -> None:
         reading = read(GOOD | {"OLD_ZONE": "Europe/Berlin"}, Sample)
