@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 .DEFAULT_GOAL := help
 
-.PHONY: help setup demo demo-down check test images image-tests stack-tests lock bench clean
+.PHONY: help setup demo demo-down check test images image-tests stack-tests reference lock bench clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,10 @@ image-tests: ## each daemon alone in its container
 stack-tests: ## the whole system, with real mail
 	@tools/setup venv swaks
 	@$(PYTHON) -m pytest -q -m stack tests/stack
+
+reference: ## docs/reference/settings.md from the settings
+	@tools/setup venv
+	@$(PYTHON) -m tools.reference
 
 lock: ## newest versions of the dependencies into the lock files
 	@tools/setup venv

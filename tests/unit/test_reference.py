@@ -1,0 +1,71 @@
+"""docs/reference says what the code does."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from entrypoint.service import known_variables, names
+from tools import reference
+
+ROOT = Path(__file__).parents[2]
+SETTINGS = (ROOT / "docs/reference/settings.md").read_text(encoding="utf-8")
+CLI = (ROOT / "docs/reference/cli.md").read_text(encoding="utf-8")
+COMPOSE = re.sub(r"(?m)^\s*#.*$", "", (ROOT / "docker-compose.yaml").read_text(encoding="utf-8"))
+
+# `$ entrypoint … --help` and what it prints, in a block of their own.
+SHOWN = dict(re.findall(r"```console\n\$ entrypoint (.*--help)\n((?:(?!```).*\n)+)```", CLI))
+
+
+def run(*arguments: str) -> str:
+    """What the command line prints, 80 columns wide."""
+    env = {**os.environ, "COLUMNS": "80", "NO_COLOR": "1"}
+    command = [sys.executable, "-m", "entrypoint", *arguments]
+    return subprocess.run(command, env=env, capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+class TestSettings:
+    def test_is_what_the_code_says(self) -> None:
+        assert reference.text() == SETTINGS, "run: make reference"
+
+    def test_has_every_variable_and_every_old_name(self) -> None:
+        told = set(re.findall(r"`(\w+)`", SETTINGS))
+        assert {spelling for v in known_variables() for spelling in (v.name, *v.old)} <= told
+
+    def test_has_every_variable_of_the_compose_file(self) -> None:
+        told = set(re.findall(r"`(\w+)`", SETTINGS))
+        used = set(re.findall(r"\$\{(\w+)", COMPOSE))
+        old = {f"{name}_FILE" for v in known_variables() if v.secret for name in v.old}
+        assert used - old <= told
+
+    def test_names_who_reads_each_of_them(self) -> None:
+        sections = SETTINGS.split("\n## ")[1:]
+        assert all("\nRead by " in section for section in sections)
+        readers = set(re.findall(r"`([\w-]+)`", "".join(re.findall(r"(?m)^Read by .*$", SETTINGS))))
+        assert set(names()) <= readers
+
+    def test_has_tables_in_which_every_row_has_every_column(self) -> None:
+        rows = [line for line in SETTINGS.splitlines() if line.startswith("|")]
+        assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {len(reference.COLUMNS) + 1}
+
+    def test_shows_no_default_for_what_is_required(self) -> None:
+        (line,) = [line for line in SETTINGS.splitlines() if line.startswith("| `LDAP_BASE` | where members are s")]
+        assert "**required**" in line
+
+
+class TestCommandLine:
+    def test_shows_every_command(self) -> None:
+        commands = re.findall(r"(?m)^    (\w+) ", run("--help"))
+        assert {"--help", *(f"{command} --help" for command in commands)} == set(SHOWN)
+
+    @pytest.mark.parametrize("shown", sorted(SHOWN))
+    def test_shows_what_it_prints(self, shown: str) -> None:
+        assert SHOWN[shown] == run(*shown.split())
+
+    def test_would_notice_another_text(self) -> None:
+        assert run("run", "--help") != SHOWN["check --help"]
