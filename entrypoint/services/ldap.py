@@ -50,10 +50,15 @@ def probes(settings: Settings) -> tuple[Probe, ...]:
 
 
 def prepare(settings: Settings) -> tuple[Command, ...]:
-    """Load the members, once. Beside the database and renamed when complete: all of them or none."""
+    """The configuration is checked first, so that its mistakes are not taken for the members'."""
+    test = ("/usr/sbin/slaptest", "-u", "-f", "/run/config/slapd.conf")
+    check = Command(argv=test, purpose="check slapd.conf, with LDAP_USER and LDAP_BASE in it")
     database = DATABASE_DIR / "data.mdb"
-    if database.exists():
-        return ()
+    return (check,) if database.exists() else (check, *_load(settings, database))
+
+
+def _load(settings: Settings, database: Path) -> tuple[Command, ...]:
+    """Load the members beside the database, and rename when complete: all of them or none."""
     tool = ("-f", "/run/config/loading.conf", "-b", settings.ldap_suffix)
     return (
         Command(argv=("rm", "-rf", str(LOADING_DIR)), purpose="remove what an interrupted load has left"),
@@ -71,11 +76,6 @@ def prepare(settings: Settings) -> tuple[Command, ...]:
         Command(argv=("mv", str(LOADING_DIR / database.name), str(database)), purpose="keep the members"),
         Command(argv=("rm", "-r", str(LOADING_DIR)), purpose="tidy up"),
     )
-
-
-def checks(_settings: Settings) -> tuple[Command, ...]:
-    test = ("/usr/sbin/slaptest", "-u", "-f", "/run/config/slapd.conf")
-    return (Command(argv=test, purpose="check slapd.conf"),)
 
 
 def context(settings: Settings) -> dict[str, Any]:
@@ -107,7 +107,6 @@ SERVICE = Service(
     settings=Settings,
     programs=programs,
     probes=probes,
-    checks=checks,
     prepare=prepare,
     context=context,
     secrets=lambda settings: {"ldap-password": settings.ldap_password},
