@@ -21,7 +21,7 @@ from tools.demo import keys, people, report, world
 from tools.demo.people import Member
 from tools.demo.report import Event
 from tools.demo.settings import ANY_PORT, DEMO_ENV, moved, read_env
-from tools.demo.stack import Container, Stuck, Watch, words_of_compose
+from tools.demo.stack import Container, Stuck, Watch, images_are_made_with, words_of_compose
 
 DEMO = read_env(DEMO_ENV)
 COMPOSE_FILE = (ROOT / "docker-compose.yaml").read_text()
@@ -353,6 +353,12 @@ def test_container_is_read_out_of_what_docker_says() -> None:
     assert Container.of(inspected) == container("imap", "starting", said="last")
     ended = {"State": {"Status": "exited", "ExitCode": 78}, "Config": inspected["Config"]}
     assert Container.of(ended).gave_up
+
+
+def test_stack_takes_from_a_real_installation_only_which_images_it_has(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("DOMAIN=example.org\nvmail_uid='1234'\nPOSTERN_VERSION=1.0\nREDIS_PASSWORD=x\n")
+    assert images_are_made_with(tmp_path / ".env") == {"vmail_uid": "1234", "POSTERN_VERSION": "1.0"}
+    assert images_are_made_with(tmp_path / "nowhere") == {}
 
 
 def test_progress_of_compose_is_left_out_of_its_error() -> None:

@@ -26,6 +26,8 @@ COMPOSE = ("docker", "compose", "--project-directory", str(ROOT), "--file", str(
 # Of this shell's variables, those that say how an engine is reached, and which version's images are meant.
 KEPT = re.compile(r"PATH|HOME|USER|TMPDIR|LANG|XDG_.*|DOCKER_.*|SSH_.*|.*_PROXY|.*_proxy|POSTERN_VERSION")
 
+IMAGE_VARIABLES = ("POSTERN_VERSION", "vmail_uid")
+
 UP_S = 300.0
 DOWN_S = 180.0
 ASK_S = 60.0
@@ -169,7 +171,7 @@ class Stack:
 
     def _environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if KEPT.fullmatch(name)}
-        return {**kept, **self.settings}
+        return {**images_are_made_with(ROOT / ".env"), **kept, **self.settings}
 
     def _explain(self, stuck: Stuck, log: Path) -> ToolError:
         """The error that a person gets to read: the service with its own words, or Compose's words."""
@@ -178,6 +180,14 @@ class Stack:
         # A service that is started again and again says the same each time.
         said = dict.fromkeys(self.logs(stuck.service, LOG_LINES))
         return ToolError(f"cannot start {stuck.service}: {stuck}; its last lines:", *said)
+
+
+def images_are_made_with(env_file: Path) -> dict[str, str]:
+    """What a checkout's .env says about its images, if there is one: tools.images builds them with it."""
+    if not env_file.is_file():
+        return {}
+    pairs = (line.partition("=")[::2] for line in env_file.read_text(errors="replace").splitlines())
+    return {name: value.strip().strip("'\"") for name, value in pairs if name in IMAGE_VARIABLES}
 
 
 def words_of_compose(lines: Sequence[str]) -> list[str]:
