@@ -6,7 +6,6 @@ accepts.
 
 from __future__ import annotations
 
-import difflib
 import errno
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -92,6 +91,8 @@ def _unknown(env: Mapping[str, str], known: Iterable[Var]) -> Iterator[str]:
 
 
 def _suggestion(name: str, names: Mapping[str, str]) -> str:
+    import difflib  # rarely needed, and not at the start of a good one
+
     stem = name.removesuffix("_FILE")  # only secrets can be in files
     near = [stem] if stem in names else difflib.get_close_matches(name, names, n=1)
     return f": {names[near[0]]}?" if near else ""
