@@ -91,6 +91,7 @@ class TestOneValue:
         assert expanded_by_exim(quoting.exim(text)) == text
 
     @given(text=TEXT)
+    @example(text=HOSTILE)
     def test_exim_finds_no_macro_comment_or_blank_at_an_end_in_it(self, text: str) -> None:
         quoted = quoting.exim(text)
         assert not re.search(r"_[A-Z]", quoted)
