@@ -19,6 +19,7 @@ SCAN_PORT = 11333
 CONSOLE_PORT = 11334
 CLAMAV_PORT = 3310
 STATE = "/var/lib/rspamd"
+_STEP = 0.01
 REDIS_PASSWORD = "redis-password"  # noqa: S105  # a file's name
 
 # Multimap rules of Debian's whose lists are on the internet, and what they get without it.
@@ -44,7 +45,7 @@ def context(settings: Settings) -> Mapping[str, Any]:
         "redis_server": _at(settings.redis_ip, settings.redis_port),
         "redis_db": str(settings.rspam_redis_db),
         "clamav_server": _at(settings.clamav_ip, CLAMAV_PORT),
-        "greylist_score": greylist_score(settings),
+        "thresholds": thresholds(settings),
         "subject": f"{(settings.sa_spam_subject or '').replace('%', '%%')} %s",
         "offline_rules": OFFLINE_RULES,
     }
@@ -60,9 +61,14 @@ def local_addresses(settings: Settings) -> tuple[Address, ...]:
     )
 
 
-def greylist_score(settings: Settings) -> float:
-    """Mail is doubtful from two thirds of the way to spam, which is rspamd's own ratio."""
-    return round(min(settings.sa_tag2, settings.sa_tag2 * 2 / 3), 2)
+def thresholds(settings: Settings) -> Mapping[str, float]:
+    """Scores of the actions, each a little above the one before, which rspamd insists on.
+
+    Mail is greylisted from two thirds of the way to the mark, which is rspamd's own ratio.
+    """
+    mark = min(settings.sa_tag2, settings.sa_kill - _STEP)
+    scores = {"reject": settings.sa_kill, "mark": mark, "below_mark": mark - _STEP, "greylist": min(mark, mark * 2 / 3)}
+    return {action: round(score, 2) for action, score in scores.items()}
 
 
 def _at(address: Address, port: int) -> str:
@@ -79,7 +85,8 @@ def prepare(_settings: Settings) -> tuple[Command, ...]:
 
 
 def checks(_settings: Settings) -> tuple[Command, ...]:
-    return (Command(argv=("/usr/bin/rspamadm", "configtest", "--strict"), purpose="check rspamd's configuration"),)
+    # Not --strict, for which a server whose name DNS does not know right now is an error.
+    return (Command(argv=("/usr/bin/rspamadm", "configtest"), purpose="check rspamd's configuration"),)
 
 
 def programs(settings: Settings) -> tuple[Program, ...]:
