@@ -21,7 +21,8 @@ from tests.image.directory import (
 )
 from tools.demo.world import World
 
-pytestmark = pytest.mark.image
+# A test may start two containers, on a busy machine.
+pytestmark = [pytest.mark.image, pytest.mark.timeout(300)]
 
 ALICE = f"uid=alice,{BASE}"
 CAROL = f"uid=carol,{BASE}"
