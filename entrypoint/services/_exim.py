@@ -49,7 +49,7 @@ def program(settings: EximSettings) -> tuple[Program, ...]:
     )
 
 
-def check(settings: EximSettings, rcpt_port: int) -> tuple[Command, ...]:
+def check(port: int) -> tuple[Command, ...]:
     """Exim reads its configuration, and plays a session in which a stranger tries to relay.
 
     The stranger comes from a documentation address (RFC 5737) to a domain that cannot exist
@@ -64,7 +64,7 @@ def check(settings: EximSettings, rcpt_port: int) -> tuple[Command, ...]:
     return (
         Command(argv=(EXIM, "-bV"), purpose="check exim.conf"),
         Command(
-            argv=(EXIM, "-oMi", f"127.0.0.1.{rcpt_port}", "-bh", "192.0.2.1"),
+            argv=(EXIM, "-oMi", f"127.0.0.1.{port}", "-bh", "192.0.2.1"),
             purpose="see a stranger refused as a relay",
             stdin="".join(f"{line}\r\n" for line in session),
             refused_by=r"(?m)^250 Accepted",
@@ -161,8 +161,11 @@ def _find(settings: Ldap, search: LdapSearch, variable: str) -> Quoted:
 
 
 def _account(settings: Ldap) -> str:
-    """The account that may read members; the log parser masks the password if Exim quotes it."""
-    return f"user=${{quote:{exim(settings.ldap_user)}}} pass=${{quote:{exim(settings.ldap_password)}}}"
+    """The account that may read members, and how long it may take; without that, a server that is
+    away holds up a client for minutes. The log parser masks the password if Exim quotes it.
+    """
+    who = f"user=${{quote:{exim(settings.ldap_user)}}} pass=${{quote:{exim(settings.ldap_password)}}}"
+    return f"{who} connect=5 time=15"
 
 
 def ldap_need(settings: Ldap, wait_s: float) -> Need:

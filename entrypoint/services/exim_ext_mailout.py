@@ -38,7 +38,7 @@ def _relay_hosts(settings: Settings) -> Quoted:
     names = [host for host in settings.exim_relay_hosts if not _is_address(host)]
     addresses = [host for host in settings.exim_relay_hosts if _is_address(host)]
     addresses += [str(net) for net in settings.exim_whitelist_net]
-    items = [exim(item) for item in addresses]
+    items: list[str] = [exim(item) for item in addresses]
     if names:
         items += ["+ignore_unknown", *(exim(name) for name in names)]
     return Quoted(" ; ".join(items))
@@ -100,7 +100,7 @@ SERVICE = Service(
     writes=(_exim.SPOOL,),
     probes=_probes,
     needs=_needs,
-    checks=lambda settings: _exim.check(settings, 1025),
+    checks=lambda _settings: _exim.check(1025),
     context=_context,
     certificate_for=lambda settings: (settings.exim_ext_mailout_host, settings.exim_smarthost_host),
 )

@@ -50,11 +50,7 @@ NEIGHBOURS = (
     ("ldap", "ldap", 5389, "LDAP_IP"),
     ("rspamd", "rspam", 5011, "RSPAM_IP"),
 )
-ROLES = {
-    "exim-external": (1025, f"{NET}.3"),
-    "exim-int-mailout": (1587, f"{NET}.9"),
-    "exim-ext-mailout": (1025, f"{NET}.8"),
-}
+ROLES = {"exim-external": 1025, "exim-int-mailout": 1587, "exim-ext-mailout": 1025}
 
 
 @dataclass(frozen=True)
@@ -68,8 +64,8 @@ class Neighbours:
     def exim(self, role: str, *, spool: str = "", **changes: str) -> Iterator[Container]:
         """A role with the settings above and `changes`; "" leaves a variable out."""
         env = {key: value for key, value in {**self.env(), **changes}.items() if value}
-        spool = spool or f"--volume={'/var/spool/exim'}"
-        options = ["--user=5025:0", spool, *self.at(ROLES[role][1])]
+        spool = spool or "--volume=/var/spool/exim"
+        options = ["--user=5025:0", spool, *self.at()]
         with container("exim", "run", role, env=env, files=self.files(), options=options) as started:
             yield started
 
@@ -80,9 +76,10 @@ class Neighbours:
         with container(image, "run", service, env=self.env(), files=self.files(), options=options) as started:
             yield started
 
-    def at(self, address: str) -> list[str]:
-        """Docker's options for a place in the network."""
-        return [f"--network={self.network}", f"--ip={address}", f"--dns={SETTINGS['DNSMASQ_IP']}"]
+    def at(self, address: str = "") -> list[str]:
+        """Docker's options for a place in the network, or any place in it."""
+        place = [f"--ip={address}"] if address else []
+        return [f"--network={self.network}", *place, f"--dns={SETTINGS['DNSMASQ_IP']}"]
 
     def env(self) -> dict[str, str]:
         """The settings, with the secrets as files."""
@@ -139,14 +136,14 @@ class TestEachRole:
         _, exim = running
         assert exim.run("id", "-u").strip() == "5025"
         assert exim.run("id", "-g").strip() == "0"
-        assert exim.run("find", "/", "-xdev", "-perm", "/6000", "-type", "f", check=False).strip() == ""
+        assert exim.run("sh", "-c", "find / -xdev -type f -perm /6000 2>/dev/null || true") == ""
         assert "Read-only file system" in exim.run("touch", "/etc/x", check=False)
-        assert PASSWORD not in exim.run("sh", "-c", "cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline")
+        assert PASSWORD not in exim.run("sh", "-c", "cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline", check=False)
 
     def test_strangers_cannot_relay(self, running: tuple[str, Container]) -> None:
         """Whoever comes from outside of the known hosts without a login gets no recipient in the world accepted."""
         role, exim = running
-        with session(exim, ROLES[role][0]) as smtp:
+        with session(exim, ROLES[role]) as smtp:
             smtp.mail("a@outside.test")
             code, _ = smtp.rcpt("b@elsewhere.test")
             assert code in (503, 550)
