@@ -102,9 +102,12 @@ def _run(options: argparse.Namespace) -> int:
     # Before anything slow: the kernel drops signals to PID 1 that have no handler.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
-    from entrypoint import boot, service
+    from entrypoint import service
 
-    boot.run(service.find(options.service), os.environ)
+    chosen = service.find(options.service)
+    from entrypoint import boot
+
+    boot.run(chosen, os.environ)
 
 
 def _check(options: argparse.Namespace) -> int:
