@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import imaplib
+import json
 import poplib
 import smtplib
 import socket
@@ -111,19 +112,19 @@ class Mail:
         return True
 
     @contextmanager
-    def lmtp(self) -> Iterator[smtplib.LMTP]:
-        """LMTP after STARTTLS, with an empty envelope sender."""
+    def lmtp(self, sender: str = "") -> Iterator[smtplib.LMTP]:
+        """LMTP after STARTTLS, for one message."""
         with smtplib.LMTP(self.server.address(), 2525, timeout=60) as session:
             session._host = IMAP  # type: ignore[attr-defined]
             session.ehlo()
             session.starttls(context=self.tls())
             session.ehlo()
-            session.mail("")
+            session.mail(sender)
             yield session
 
-    def deliver(self, recipient: str, *, headers: str = "", size: int = 10) -> str:
+    def deliver(self, recipient: str, *, headers: str = "", size: int = 10, sender: str = "") -> str:
         """Hand over one message; the answer to it, or to RCPT when that is refused."""
-        with self.lmtp() as session:
+        with self.lmtp(sender) as session:
             code, answer = session.rcpt(recipient)
             if code != 250:
                 return f"{code} {answer.decode()}"
@@ -446,6 +447,27 @@ class TestSieve:
             assert mail.deliver("alice@example.test", headers="X-List: a\r\n").startswith("250")
             assert mail.count("alice", "Archive") == before + 1
             assert sieve.ask('SETACTIVE ""').startswith("OK")
+
+    def test_what_scripts_send_leaves_through_the_smarthost(self, neighbours: Neighbours) -> None:
+        """A redirect and a vacation reply, over TLS with the smarthost's name verified."""
+        script = 'require "vacation";\r\nredirect "x@outside.test";\r\nvacation "Away";\r\n'
+        smarthost = {"EXIM_SMARTHOST_HOST": "sink.outside.test", "EXIM_SMARTHOST_PORT": "25"}
+        options = (f"--network={neighbours.network}", f"--ip={NET}.99", "--tmpfs=/sink:mode=1777")
+        at = (f"--add-host=sink.outside.test:{NET}.99", "--user=5000:0")
+        with ExitStack() as stack:
+            sink = stack.enter_context(container("sink", files=mounted(neighbours.world), options=options))
+            imap = stack.enter_context(neighbours.imap(smarthost, at))
+            sink.wait_healthy()
+            imap.wait_healthy()
+            mail = Mail(imap, neighbours.world)
+            with _Sieve(mail, "alice@example.test", ALICE_PASSWORD) as sieve:
+                assert sieve.put("away", script).startswith("OK")
+                assert sieve.ask('SETACTIVE "away"').startswith("OK")
+            headers = "From: <y@outside.test>\r\nTo: <alice@example.test>\r\nMessage-ID: <1@outside.test>\r\n"
+            assert mail.deliver("alice@example.test", headers=headers, sender="y@outside.test").startswith("250")
+            came = json.loads(sink.run("sink", "messages"))
+            assert [message["rcpt_tos"] for message in came] == [["x@outside.test"], ["y@outside.test"]], came
+            assert all(message["tls"] for message in came), came
 
     def test_switched_off_it_leaves_no_trace(self, neighbours: Neighbours) -> None:
         """Neither in the file nor on the port, and POP3 is off anyway."""
