@@ -286,7 +286,7 @@ def history(*looks: tuple[list[Container], int | None], deadline_s: float = 60) 
     complete = False
     for containers, up_code in looks:
         now += 1
-        complete = watch.complete({found.service: found for found in containers}, up_code)
+        complete = watch.complete(up_code, {found.service: found for found in containers})
     return complete, said
 
 
@@ -302,6 +302,12 @@ def test_start_is_complete_when_all_are_healthy_and_compose_has_ended() -> None:
 def test_each_service_is_told_once_when_it_is_healthy() -> None:
     said = history((BOTH[:1], None), (BOTH[:1], None), (BOTH, 0))[1]
     assert [line.split("  ")[-1] for line in said] == ["imap is healthy", "rspam is healthy"]
+
+
+def test_service_that_compose_replaces_is_waited_for_again() -> None:
+    replaced = [container("imap", "starting"), BOTH[1]]
+    assert not history((BOTH, None), (replaced, 0))[0]
+    assert history((BOTH, None), (replaced, 0), (BOTH, 0))[0]
 
 
 def test_long_wait_gives_signs_of_life_with_the_last_check() -> None:

@@ -93,7 +93,8 @@ class Stack:
         with log_path(f"{self.project}-up").open("wb") as log:
             child = self._start("up", "--detach", "--no-build", "--pull", "never", "--remove-orphans", output=log)
             try:
-                while not watch.complete(self.containers(), child.poll()):
+                # First whether Compose has ended: what it does must not be newer than what is looked at.
+                while not watch.complete(up_code=child.poll(), containers=self.containers()):
                     with suppress(subprocess.TimeoutExpired):
                         child.wait(POLL_S)
                     if child.returncode is not None:
@@ -209,22 +210,24 @@ class Watch:
     def __init__(
         self, services: Iterable[str], say: Say, deadline_s: float, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._waiting = sorted(services)
+        self._services = sorted(services)
+        self._healthy: set[str] = set()
         self._say = say
         self._clock = clock
         self._started = self._last_said = clock()
         self._deadline_s = deadline_s
 
-    def complete(self, containers: Mapping[str, Container], up_code: int | None) -> bool:
+    def complete(self, up_code: int | None, containers: Mapping[str, Container]) -> bool:
         """Whether all services are healthy; Stuck when that will not be.
 
         `up_code` is what `compose up` has ended with, None while it runs.
         """
-        for service in [name for name in self._waiting if name in containers]:
-            if containers[service].state == "healthy":
-                self._waiting.remove(service)
-                self._tell(f"{service} is healthy")
-        if not self._waiting and up_code == 0:
+        healthy = {name for name in self._services if name in containers and containers[name].state == "healthy"}
+        for service in sorted(healthy - self._healthy):
+            self._tell(f"{service} is healthy")
+        # One that was healthy may be replaced by `compose up`, and then it is waited for again.
+        self._healthy = healthy
+        if len(healthy) == len(self._services) and up_code == 0:
             return True
         self._require_hope(containers, up_code)
         if self._clock() - self._last_said >= SIGN_OF_LIFE_S:
@@ -239,7 +242,7 @@ class Watch:
             self._blame(container for container in containers.values() if container.failed)
             raise Stuck(f"compose up ended with code {up_code}")
         if self._clock() - self._started > self._deadline_s:
-            begun = [containers[name] for name in self._waiting if name in containers]
+            begun = [containers[name] for name in self._waiting() if name in containers]
             self._blame(sorted(begun, key=lambda container: not container.failed))
             raise Stuck(f"no end after {self._deadline_s:.0f} s: {self._situation(containers)}")
 
@@ -249,9 +252,13 @@ class Watch:
 
     def _situation(self, containers: Mapping[str, Container]) -> str:
         """Who is waited for, those who have begun first and with what they say."""
-        begun = {name: c for name, c in containers.items() if name in self._waiting and c.state != "created"}
-        words = [f"{name} ({begun[name].said or begun[name].state})" for name in self._waiting if name in begun]
-        return ", ".join([*words, *(name for name in self._waiting if name not in begun)])
+        waiting = self._waiting()
+        begun = {name: c for name, c in containers.items() if name in waiting and c.state != "created"}
+        words = [f"{name} ({begun[name].said or begun[name].state})" for name in waiting if name in begun]
+        return ", ".join([*words, *(name for name in waiting if name not in begun)])
+
+    def _waiting(self) -> list[str]:
+        return [name for name in self._services if name not in self._healthy]
 
     def _tell(self, text: str) -> None:
         self._last_said = self._clock()
