@@ -21,6 +21,11 @@ COMPOSE = re.sub(r"(?m)^\s*#.*$", "", (ROOT / "docker-compose.yaml").read_text(e
 # `$ entrypoint … --help` and what it prints, in a block of their own.
 SHOWN = dict(re.findall(r"```console\n\$ entrypoint (.*--help)\n((?:(?!```).*\n)+)```", CLI))
 
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+# Names that are no settings of ours: Compose's, placeholders, and what other systems have.
+OTHERS = {"COMPOSE_PROFILES", "COMPOSE_PROJECT_NAME", "NAME_FILE", "LDAP_HOST"}
+OTHERS |= {"ENABLE_SPAMASSASSIN", "ENABLE_SRS", "ENABLE_FETCHMAIL", "IMAP_REPLICA_"}
+
 
 def run(*arguments: str) -> str:
     """What the command line prints, 80 columns wide."""
@@ -69,3 +74,25 @@ class TestCommandLine:
 
     def test_would_notice_another_text(self) -> None:
         assert run("run", "--help") != SHOWN["check --help"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+class TestPage:
+    def test_links_lead_to_files_and_headings_that_are_there(self, page: Path) -> None:
+        for target in re.findall(r"\]\((?!https?:)([^)#]*)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+            assert not target or (page.parent / target).exists(), target
+        for target, heading in re.findall(r"\]\((?!https?:)([^)#]*)#([^)]*)\)", page.read_text(encoding="utf-8")):
+            assert heading in headings(page.parent / target if target else page)
+
+    def test_speaks_only_of_variables_that_exist(self, page: Path) -> None:
+        known = {spelling for v in known_variables() for spelling in (*v.spellings(), f"{v.name}_FILE")}
+        text = page.read_text(encoding="utf-8")
+        named = set(re.findall(r"`([A-Z][A-Z0-9]*_[A-Z0-9_]+)(?:=[^`]*)?`", text))
+        assigned = set(re.findall(r"(?m)^([A-Za-z][A-Z0-9a-z]*_[A-Z0-9a-z_]+)=", text))
+        assert (named | assigned) - known - OTHERS <= set()
+
+
+def headings(page: Path) -> set[str]:
+    """The anchors that a repository page makes of the headings."""
+    found = re.findall(r"(?m)^#+ (.*)$", page.read_text(encoding="utf-8"))
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in found}
