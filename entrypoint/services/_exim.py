@@ -25,8 +25,9 @@ from entrypoint.settings.schema import concern
 
 EXIM = "/usr/sbin/exim4"
 SPOOL = "/var/spool/exim"
+MX_PORT = 1025
 
-# GnuTLS priority strings. Other mail servers may be old, so that "modern" is for members' connections.
+# GnuTLS priority strings. Other mail servers may be old: "modern" is for connections of members only.
 _TLS_1_2 = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:%SERVER_PRECEDENCE"
 _TLS_1_3 = "NORMAL:-VERS-ALL:+VERS-TLS1.3"
 
@@ -99,11 +100,23 @@ def context(settings: EximSettings, host: str) -> Mapping[str, Any]:
     """Names that every role's template uses beside the settings."""
     return {
         "host": host,
-        "ciphers": _TLS_1_2,
+        "ciphers": _ciphers(settings),
         # Room for one message of the largest size, whatever its sender announces.
         "spool_reserve_kb": settings.message_size_limit // 1024,
         "sa_tag_int": round(settings.sa_tag * 10),  # Exim has no decimal numbers
     }
+
+
+def server_ciphers() -> Quoted:
+    """What other servers may connect with, old ones too."""
+    return exim(_TLS_1_2)
+
+
+def _ciphers(settings: EximSettings) -> Quoted:
+    """TLS 1.2 and 1.3, or only 1.3 where members and not servers connect."""
+    if settings.tls_level != "modern":
+        return server_ciphers()
+    return Quoted(f"${{if ={{$received_port}}{{{MX_PORT}}}{{{exim(_TLS_1_2)}}}{{{exim(_TLS_1_3)}}}}}")
 
 
 def directory(settings: Ldap) -> Mapping[str, Any]:

@@ -25,6 +25,7 @@ def _context(settings: Settings) -> Mapping[str, Any]:
     default = settings.default_relay_host
     return {
         **_exim.context(settings, settings.exim_ext_mailout_host),
+        "ciphers": _exim.server_ciphers(),
         "relay_hosts": _relay_hosts(settings),
         "relays": [(domain, _target(to)) for domain, to in _relays(settings)],
         "default_relay": _target(default) if default else Quoted(""),

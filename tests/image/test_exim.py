@@ -235,6 +235,16 @@ class TestMx:
                 for nobody in ("nobody", "*", "al*", '"*)(mail=*"', '"alice)(uid=*"', "alice\\2a"):
                     assert smtp.rcpt(f"{nobody}@example.test")[0] in (501, 550), nobody
 
+    @pytest.mark.parametrize(("level", "old_members"), [("intermediate", True), ("modern", False)])
+    def test_members_of_a_modern_installation_need_tls_1_3(
+        self, neighbours: Neighbours, level: str, *, old_members: bool
+    ) -> None:
+        """Other servers may be old in both cases."""
+        with neighbours.exim("exim-external", TLS_LEVEL=level) as exim:
+            exim.wait_healthy()
+            assert starts_tls_1_2(exim, 1025)
+            assert starts_tls_1_2(exim, 1587) == old_members
+
     def test_a_full_spool_refuses_with_452(self, neighbours: Neighbours) -> None:
         """No room, no acknowledgement; with room the same session is accepted."""
         for size, answer in (("2m", 452), ("200m", 250)):
@@ -262,12 +272,30 @@ class TestMx:
             assert PASSWORD not in exim.logs()
 
 
+def starts_tls_1_2(exim: Container, port: int) -> bool:
+    """Whether a client that knows nothing newer gets through STARTTLS."""
+    context = unverified()
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    with smtplib.SMTP(exim.address(), port, timeout=60) as smtp:
+        try:
+            smtp.starttls(context=context)
+        except ssl.SSLError:
+            smtp.close()
+            return False
+    return True
+
+
+def unverified() -> ssl.SSLContext:
+    """TLS by address, with a test's certificate."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
 @contextmanager
 def session(exim: Container, port: int) -> Iterator[smtplib.SMTP]:
     """SMTP over STARTTLS, after EHLO."""
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # by address, with a test's certificate
     with smtplib.SMTP(exim.address(), port, timeout=60) as smtp:
-        smtp.starttls(context=context)
+        smtp.starttls(context=unverified())
         smtp.ehlo("client.outside.test")
         yield smtp
