@@ -79,7 +79,7 @@ def prepare(_settings: Settings) -> tuple[Command, ...]:
     return (
         Command(
             argv=("/bin/sh", "-c", 'test "$(id -u)" = "$(id -u vmail)"'),
-            purpose="run as another user than vmail_uid was when the image was built",
+            purpose="run as the user that the image was built for (vmail_uid: build the image again after a change)",
         ),
     )
 
