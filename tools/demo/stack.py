@@ -122,7 +122,8 @@ class Stack:
             inspected = json.loads(self._run(["docker", "inspect", *found], ASK_S))
         except ToolError:
             return {}  # one has gone since
-        return {container.service: container for container in map(Container.of, inspected)}
+        # Docker names the newest first, and it is the newest that counts while Compose replaces another one.
+        return {container.service: container for container in map(Container.of, reversed(inspected))}
 
     def port(self, service: str, port: int) -> tuple[str, int]:
         """Where a client on this machine finds a service's port."""
