@@ -57,7 +57,7 @@ def console_renderer(terminal: bool) -> Renderer:
         mark = f"{_SHORT.get(level, level):<5}"
         if coloured:
             mark = f"\x1b[{_COLOUR.get(level, '0')}m{mark}\x1b[0m"
-        head = f"{local(event['time'])} {mark} {event['service']:<8} {event['program']:<8} "
+        head = f"{local(event['time'])} {mark} {event['service']:<16} {event['program']:<10} "
         return head + _body(event)
 
     return render
