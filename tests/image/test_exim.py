@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import smtplib
 import ssl
+from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -12,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.containers import Container, container, network, wait_until
+from tools.demo import keys
 from tools.demo.world import World, make_world
 
 pytestmark = pytest.mark.image
@@ -50,6 +54,15 @@ NEIGHBOURS = (
     ("ldap", "ldap", 5389, "LDAP_IP"),
     ("rspamd", "rspam", 5011, "RSPAM_IP"),
 )
+RELAY = "relay.provider.test"
+SEND = """
+import email.utils, smtplib, sys
+host, sender, recipient = sys.argv[1:]
+lines = (f"From: {sender}", f"To: {recipient}", f"Date: {email.utils.formatdate()}", "Message-ID: <1@outside.test>",
+         "Subject: Hello", "", "How are you?", "")
+with smtplib.SMTP(host, 1025, timeout=60) as smtp:
+    smtp.sendmail(sender, [recipient], "\\r\\n".join(lines))
+"""
 ROLES = {"exim-external": 1025, "exim-int-mailout": 1587, "exim-ext-mailout": 1025}
 
 
@@ -105,6 +118,9 @@ class Neighbours:
 def neighbours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Neighbours]:
     """Directory, DNS, Redis and rspamd, healthy."""
     world = make_world(tmp_path_factory.mktemp("exim") / "world", SETTINGS, passwords={"LDAP_PASSWORD": PASSWORD})
+    # A relay that DNS knows by another name in the end, as large providers have it.
+    records = (f"host-record=edge.{RELAY},{SETTINGS['SINK_IP']}", f"cname={RELAY},edge.{RELAY}")
+    (world.folder / "dnsmasq.d" / "relay.conf").write_text("".join(f"{record}\n" for record in records))
     with network(SETTINGS["MAIL_NETWORK"]) as name, ExitStack() as stack:
         around = Neighbours(name, world)
         started = [stack.enter_context(around.neighbour(*one)) for one in NEIGHBOURS]
@@ -270,6 +286,39 @@ class TestMx:
             assert refused.value.smtp_code == 435
             wait_until(lambda: "pass=********" in exim.logs(), 5, "the failed look-up is logged")
             assert PASSWORD not in exim.logs()
+
+
+@pytest.mark.parametrize("setting", ["DEFAULT_RELAY_HOST", "RELAY_DOMAINS"])
+def test_a_relay_whose_name_is_an_alias_gets_the_login(neighbours: Neighbours, tmp_path: Path, setting: str) -> None:
+    """Login and certificate are those of the name in the settings, whatever DNS makes of it."""
+    recipient, place = "someone@elsewhere.test", f"{RELAY}:587"
+    changes = {setting: place if setting == "DEFAULT_RELAY_HOST" else f"elsewhere.test={place}"}
+    with a_relay(neighbours, tmp_path) as relay:
+        relay.wait_healthy()
+        login = f"{RELAY} alice:sesame"
+        with neighbours.exim(
+            "exim-ext-mailout", EXIM_RELAY_HOSTS=relay.address(), RELAY_LOGINS=login, **changes
+        ) as exim:
+            exim.wait_healthy()
+            relay.run("python3", "-c", SEND, exim.address(), "someone@outside.test", recipient)
+            wait_until(lambda: f"=> {recipient}" in exim.logs(), 30, "the mail is at the relay")
+        facts = [json.loads(line) for line in relay.run("cat", "/sink/relay.jsonl").splitlines()]
+        assert {b64decode(fact["password"]) for fact in facts if "password" in fact} == {b"sesame"}
+
+
+@contextmanager
+def a_relay(neighbours: Neighbours, folder: Path) -> Iterator[Container]:
+    """A relay of the world, with a certificate for its name in the settings only."""
+    for name in ("ca.pem", "ca.key"):
+        shutil.copy(neighbours.world.folder / name, folder)
+    keys.make_certificate(folder, [f"DNS:{RELAY}"])
+    for end in ("pem", "key"):
+        (folder / f"server.{end}").rename(folder / f"good.{end}").chmod(0o644)
+    folder.chmod(0o755)
+    files = {"/relay.py": Path(__file__).parents[1] / "stack/relay.py", "/keys": folder}
+    options = ["--user=5025:0", "--tmpfs=/sink:mode=1777", "--entrypoint=python3", *neighbours.at(SETTINGS["SINK_IP"])]
+    with container("sink", "-I", "/relay.py", files=files, options=options) as relay:
+        yield relay
 
 
 def starts_tls_1_2(exim: Container, port: int) -> bool:
