@@ -360,6 +360,8 @@ def test_no_line_is_slow(name: str, piece: str) -> None:
         r'lookup of "user="cn=mail" pass="a/&\\|$%\"\'{} #b" ldaps:///ou=people?dn?sub?(mail=x)" gave DEFER: no',
         'lookup of "user=cn=mail pass=a/&b ldaps:///ou=people?dn?sub?(mail=x)" gave DEFER: no',
         'lookup of "user=cn=mail pass="a b is cut',
+        'failed to expand "${lookup ldap{user=${quote:cn=mail} pass=${quote:\\x61 a b} connect=5}}": no',
+        'failed to expand "${lookup ldap{user=${quote:cn=mail} pass=${quote:a b',
     ],
 )
 def test_a_password_that_exim_quotes_is_masked(query: str) -> None:

@@ -55,7 +55,8 @@ _REJECTED = re.compile(
 _AUTH_FAILED = re.compile(r"^(?P<authenticator>\S{1,64}) authenticator failed for .*?: (?P<error>[45]\d\d .*)")
 _SET_ID = re.compile(r"\(set_id=(?P<user>[^)]{0,255})\)")
 # Exim quotes a look-up that failed together with the account's password, which is in no other line.
-_LOOKUP_PASSWORD = re.compile(r'\bpass=(?:"(?:[^"\\]|\\.)*(?:"|$)|\S+)')
+# (Or as it stands in exim.conf, where a mistake is quoted: ${quote:…}, which has no brace inside.)
+_LOOKUP_PASSWORD = re.compile(r'\bpass=(?:"(?:[^"\\]|\\.)*(?:"|$)|\$\{quote:[^}]*(?:\}|$)|\S+)')
 # What comes every minute, and what half of all clients do when they leave.
 _ROUTINE = re.compile(r"(?:Start|End) queue run: |TLS error on connection from .*non-properly terminated")
 _DEFERRED = re.compile(r" (?P<error>defer \(-?\d+\).*)$")
