@@ -251,6 +251,16 @@ class TestMx:
                 for nobody in ("nobody", "*", "al*", '"*)(mail=*"', '"alice)(uid=*"', "alice\\2a"):
                     assert smtp.rcpt(f"{nobody}@example.test")[0] in (501, 550), nobody
 
+    def test_logins_are_for_the_members_ports(self, neighbours: Neighbours) -> None:
+        """Nobody can try passwords at the port for the world, with TLS neither."""
+        with neighbours.exim("exim-external") as exim:
+            exim.wait_healthy()
+            with session(exim, 1025) as smtp:
+                assert "auth" not in smtp.esmtp_features
+                assert smtp.docmd("AUTH", "PLAIN AGEAYg==")[0] == 503
+            with session(exim, 1587) as smtp:
+                assert smtp.esmtp_features["auth"].split() == ["PLAIN", "LOGIN"]
+
     @pytest.mark.parametrize(("level", "old_members"), [("intermediate", True), ("modern", False)])
     def test_members_of_a_modern_installation_need_tls_1_3(
         self, neighbours: Neighbours, level: str, *, old_members: bool
