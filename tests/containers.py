@@ -101,9 +101,9 @@ class Container:
         docker("start", self.name)
 
     def pid_of(self, program: str) -> int:
-        """The process that the supervisor started for a program."""
+        """The process that the supervisor started for a program; 0 while there is none."""
         state = json.loads(self.run("cat", "/run/entrypoint/state.json"))
-        return int(state["programs"][program]["pid"])
+        return int(state["programs"][program]["pid"] or 0)
 
 
 @contextmanager
