@@ -46,7 +46,8 @@ lock: ## newest versions of the dependencies into the lock files
 	@tools/setup venv
 	@$(PYTHON) -m tools.lock
 
-bench: setup images ## measure, and print a table
+bench: ## measure, and print a table: minutes
+	@tools/setup venv
 	@$(PYTHON) -m benchmarks
 
 clean: ## remove what the targets above left in the checkout
