@@ -38,7 +38,7 @@ def system(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
 def start(system: System) -> None:
     """Start it; what it says meanwhile is shown when that fails."""
     try:
-        system.stack.up(say=print)
+        system.up()
     except ToolError as error:
         pytest.fail("\n".join((str(error), *error.help_lines)), pytrace=False)
 
