@@ -56,8 +56,9 @@ class TestLogin:
 
     def test_it_is_no_business_of_the_world(self, system: System) -> None:
         """Port 25 is for servers: guessing passwords has to happen where it is watched."""
-        with system.smtp(MX.without_tls()) as session:
+        with system.smtp(MX) as session:
             assert "auth" not in session.esmtp_features
+            assert session.logged_in("alice@example.test", system.world.password("alice"))[0] == 503
 
     @every_door
     @both
@@ -180,6 +181,16 @@ class TestSender:
         with system.member(door, "alice") as session:
             assert session.submitted("bob@example.test", "erin@example.test", mail)[0] == 550
             assert session.submitted("alice@example.test", "erin@example.test", mail)[0] == 550
+
+    def test_nobody_really_sent_it_for_somebody_else(self, system: System) -> None:
+        """Programs show Sender: and Resent-From: as the true author; what a member writes there is left out."""
+        mail = new_mail("alice@example.test", "erin@example.test")
+        mail["Sender"] = mail["Resent-From"] = "bob@example.test"
+        mail["X-Other"] = "stays"
+        with system.member(SUBMISSION, "alice") as session:
+            assert session.submitted("alice@example.test", "erin@example.test", mail)[0] == 250
+        found = system.received("erin", mail)
+        assert (found["Sender"], found["Resent-From"], found["X-Other"]) == (None, None, "stays")
 
     def test_the_world_is_for_those_who_may(self, system: System) -> None:
         """EXIM_PUBLIC_LDAP_USER_FILTER: the others write to members only."""
