@@ -320,8 +320,8 @@ def free_network() -> str:
 
 def remove_left_overs() -> None:
     """Remove the stacks of tests that were killed before they could do it."""
-    names = docker("ps", "--all", "--format", "{{.Names}}").split()
-    projects = {match[0]: int(match[1]) for name in names if (match := re.match(r"postern-stack-(\d+)", name))}
+    names = docker("volume", "ls", "--quiet").split()
+    projects = {match[1]: int(match[2]) for name in names if (match := re.match(r"(postern-stack-(\d+))_", name))}
     for project, pid in projects.items():
         if not Path(f"/proc/{pid}").exists():
             Stack({**read_env(DEMO_ENV), "COMPOSE_PROJECT_NAME": project}).down()

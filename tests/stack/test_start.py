@@ -55,17 +55,13 @@ def project() -> Iterator[dict[str, str]]:
     name = f"postern-stack-{os.getpid()}-half"
     volumes = {"EXIM_EXTERNAL_SPOOL": "exim-external", "VMAIL_DATA": "vmail", "REDIS_DATA": "redis"}
     places = {"EXIM_EXTERNAL_IP": f"{place}.3", "IMAP_IP": f"{place}.5", "REDIS_IP": f"{place}.4"}
+    settings = {"COMPOSE_PROJECT_NAME": name, "MAIL_NETWORK": network, "DNSMASQ_IP": f"{place}.31", **places, **volumes}
     try:
-        yield {
-            "COMPOSE_PROJECT_NAME": name,
-            "MAIL_NETWORK": network,
-            "DNSMASQ_IP": f"{place}.31",
-            **places,
-            **volumes,
-        }
+        yield settings
     finally:
         # Containers that were run end by themselves; what is left is the network and the volumes.
-        compose(Path(os.devnull), {"COMPOSE_PROJECT_NAME": name}, "--profile", "*", "down", "--volumes")
+        done = compose(Path(os.devnull), settings, "--profile", "*", "down", "--volumes")
+        assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,8 @@ def test_console_lines_are_aligned() -> None:
 
     first, second = logged("console", log).splitlines()
     assert re.fullmatch(
-        r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} info  mail-redis       redis      Ready  pid=1 role=M cut_bytes=3", first
+        r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} info  mail-redis       redis      Ready  pid=1 role=M cut_bytes=3",
+        first,
     )
     assert second.endswith('warn  mail-redis       entrypoint died  daemon=redis words="two words" many=a,"b c"')
 
