@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import re
 import smtplib
 import socket
@@ -60,6 +61,13 @@ class Session(smtplib.SMTP):
         if code != 220:
             raise smtplib.SMTPConnectError(code, text)
         self.ehlo()
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        # After an interruption the next answer is that to another command; smtplib would complain about it instead.
+        with contextlib.suppress(OSError, smtplib.SMTPException):
+            if kind is None:
+                self.sent("QUIT")
+        self.close()
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
         plain = socket.create_connection((host, port), timeout)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.stack.system import System, leaks, make_system, remove_left_overs, without_secrets
+from tests.stack.system import System, leaks, make_system, remove, remove_left_overs, without_secrets
 from tools.console import ToolError
 
 BEGIN = pytest.StashKey[str]()
@@ -31,7 +31,7 @@ def system(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
         found = {name: leaks(text, made.secrets()) for name, text in (made.logs_since() | made.old_logs).items()}
         assert not any(found.values()), f"secrets in logs: { {name: what for name, what in found.items() if what} }"
     finally:
-        made.stack.down()
+        remove(made.stack.project)
         signal.signal(signal.SIGTERM, before)
 
 

@@ -10,7 +10,9 @@ import itertools
 import json
 import os
 import re
+import signal
 import ssl
+import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -321,7 +323,36 @@ def free_network() -> str:
 def remove_left_overs() -> None:
     """Remove the stacks of tests that were killed before they could do it."""
     names = docker("volume", "ls", "--quiet").split()
-    projects = {match[1]: int(match[2]) for name in names if (match := re.match(r"(postern-stack-(\d+))_", name))}
+    projects = {
+        match[1]: int(match[2]) for name in names if (match := re.match(r"(postern-stack-(\d+)[a-z-]*)_", name))
+    }
     for project, pid in projects.items():
         if not Path(f"/proc/{pid}").exists():
-            Stack({**read_env(DEMO_ENV), "COMPOSE_PROJECT_NAME": project}).down()
+            remove(project)
+
+
+def remove(project: str) -> None:
+    """Remove all that a project has, at once and whoever interrupts."""
+    kinds = {"container": ("--all", "rm", "--force", "--volumes"), "network": ("", "rm"), "volume": ("", "rm")}
+    with uninterrupted():
+        for kind, (option, *removal) in kinds.items():
+            ask = ["docker", kind, "ls", "--quiet", "--filter", f"label=com.docker.compose.project={project}"]
+            # A session of their own: Ctrl-C reaches all programs of a terminal's session.
+            found = subprocess.run(
+                [*ask, *option.split()], capture_output=True, text=True, start_new_session=True, check=True
+            )
+            if names := found.stdout.split():
+                subprocess.run(
+                    ["docker", kind, *removal, *names], capture_output=True, start_new_session=True, check=True
+                )
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """A time without Ctrl-C and SIGTERM."""
+    before = {one: signal.signal(one, signal.SIG_IGN) for one in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)

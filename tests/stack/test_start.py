@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stack.system import System, free_network
+from tests.stack.system import System, free_network, remove
 from tests.unit.authority import Authority
 from tools.commands import ROOT
 
@@ -59,9 +59,7 @@ def project() -> Iterator[dict[str, str]]:
     try:
         yield settings
     finally:
-        # Containers that were run end by themselves; what is left is the network and the volumes.
-        done = compose(Path(os.devnull), settings, "--profile", "*", "down", "--volumes")
-        assert done.returncode == 0, done.stderr
+        remove(name)
 
 
 @pytest.mark.parametrize(
