@@ -28,8 +28,7 @@ def system(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
         start(made)
         pytestconfig.stash[SYSTEM] = made
         yield made
-        found = {name: leaks(text, made.secrets()) for name, text in (made.logs_since() | made.old_logs).items()}
-        assert not any(found.values()), f"secrets in logs: { {name: what for name, what in found.items() if what} }"
+        require_no_leak(made)
     finally:
         remove(made.stack.project)
         signal.signal(signal.SIGTERM, before)
@@ -41,6 +40,14 @@ def start(system: System) -> None:
         system.up()
     except ToolError as error:
         pytest.fail("\n".join((str(error), *error.help_lines)), pytrace=False)
+
+
+def require_no_leak(system: System) -> None:
+    """Fail, without showing them, for secrets that any container has logged."""
+    secrets = system.secrets()
+    found = {name: leaks(text, secrets) for name, text in (system.logs_since() | system.old_logs).items()}
+    if any(found.values()):
+        pytest.fail(f"secrets in logs: { {name: what for name, what in found.items() if what} }", pytrace=False)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -26,7 +26,9 @@ PORTS = {
     588: ("untrusted", True),
     589: ("", True),
     590: ("othername", True),
+    591: ("good", True),
 }
+ONLY_PLAIN = 591
 
 
 class Keeper:
@@ -81,6 +83,7 @@ def session(port: int, certificate: str, login: bool) -> SMTP:
         options["tls_context"].load_cert_chain(f"/keys/{certificate}.pem", f"/keys/{certificate}.key")
     if login:
         options |= {"authenticator": keeper.login, "auth_required": True, "auth_require_tls": bool(certificate)}
+        options["auth_exclude_mechanism"] = ["LOGIN"] if port == ONLY_PLAIN else []
     return SMTP(keeper, **options)
 
 

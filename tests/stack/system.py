@@ -233,8 +233,14 @@ class System:
         files = {path.name: path.read_text() for path in sorted((self.world.folder / "secrets").iterdir())}
         texts = {name: text for name, text in files.items() if "CERTIFICATE" not in text}
         members = {f"password of {member.uid}": self.world.password(member.uid) for member in self.world.members}
+        logins = {
+            f"login of {member.uid}": encoded(
+                f"\0{self.world.address(member.uid)}\0{self.world.password(member.uid)}".encode()
+            )
+            for member in self.world.members
+        }
         more = {f"secret {number}": text for number, text in enumerate(self.more_secrets, 1)}
-        return {name: heart(text) for name, text in (texts | members | more).items()}
+        return {name: heart(text) for name, text in (texts | members | logins | more).items()}
 
 
 def is_well(service: Container) -> bool:
@@ -299,7 +305,7 @@ def make_system(folder: Path) -> System:
     world = make_world(folder, settings, MEMBERS, PASSWORDS)
     system = System(Stack({**settings, **CHANGES}), world)
     lines = (
-        f"host-record={RELAY},{system.place(RELAY_PLACE)}",
+        f"host-record={RELAY},plain.{OUTSIDE},{system.place(RELAY_PLACE)}",
         f"mx-host={REFUSING_DOMAIN},{RELAY},10",
         # Known not to exist: without this line dnsmasq, which has nobody to ask, refuses to say.
         f"local=/{UNKNOWN_DOMAIN}/",

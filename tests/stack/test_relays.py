@@ -18,15 +18,19 @@ from tests.stack.clients import SOMEONE, SUBMISSION, new_mail
 from tests.stack.system import HOSTILE, REFUSING_DOMAIN, RELAY, RELAY_PLACE, System
 from tests.stack.test_out import answer_to
 from tools.demo import keys
+from tools.demo.world import OUTSIDE
 
 pytestmark = pytest.mark.stack
 
 USER = "postern+relay@example.test"
 PASSWORD = f"^a:b^^{HOSTILE}ä"
+# The same host by another name: a relay that knows nothing but PLAIN, for which Exim has no form of a caret in front.
+PLAIN_RELAY = f"plain.{OUTSIDE}"
+PLAIN_PASSWORD = f"a^:b^^{HOSTILE}ä^"
 SEND = """
 import smtplib, sys
 host, sender, recipient = sys.argv[1:]
-with smtplib.SMTP(host, 1025, timeout=60) as smtp:
+with smtplib.SMTP(host, 1025, local_hostname="sink.outside.test", timeout=60) as smtp:
     smtp.sendmail(sender, [recipient], sys.stdin.buffer.read())
 """
 
@@ -40,10 +44,13 @@ class Relays:
     mailout: Container
 
     def send(self, recipient: str, by: str = "sink") -> EmailMessage:
-        """A message that comes to the mailout from a container of the stack."""
+        """A message of alice that comes to the mailout from a container of the stack.
+
+        For rspamd the sink is a host of outside.test, which may send for that domain: so that is the envelope's.
+        """
         mail = new_mail("alice@example.test", recipient)
         sender = self.system.service(by)
-        sender.run("python3", "-c", SEND, self.mailout.address(), mail["From"], recipient, stdin=mail.as_string())
+        sender.run("python3", "-c", SEND, self.mailout.address(), SOMEONE, recipient, stdin=mail.as_string())
         return mail
 
     def facts(self, **wanted: Any) -> list[dict[str, Any]]:
@@ -58,12 +65,16 @@ def relays(system: System, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     """Both containers, running."""
     folder = tmp_path_factory.mktemp("relays")
     make_certificates(folder, system.world.folder)
-    system.more_secrets.append(PASSWORD)
+    system.more_secrets += [PASSWORD, PLAIN_PASSWORD]
     logins = folder / "logins"
-    logins.write_text(f"# relays\n{RELAY} {USER}:{PASSWORD}\n")
+    logins.write_text(f"# relays\n{RELAY} {USER}:{PASSWORD}\n{PLAIN_RELAY} {USER}:{PLAIN_PASSWORD}\n")
     mounts = {"/relay.py": Path(__file__).parent / "relay.py", "/keys": folder, "/run/secrets/RELAY_LOGINS": logins}
     bad = {"untrusted.test": 588, "plaintext.test": 589, "othername.test": 590}
-    domains = [*(f"{domain}={RELAY}:{port}" for domain, port in bad.items()), f"partner.test={RELAY}:587"]
+    domains = [
+        *(f"{domain}={RELAY}:{port}" for domain, port in bad.items()),
+        f"partner.test={RELAY}:587",
+        f"plain.test={PLAIN_RELAY}:591",
+    ]
     options = ("--user=5025:0", "--tmpfs=/sink:mode=1777", "--entrypoint=python3")
     place = system.network_options(system.place(RELAY_PLACE))
     changes = {
@@ -81,23 +92,24 @@ def relays(system: System, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield Relays(system, relay, mailout)
 
 
-@pytest.mark.parametrize("domain", ["partner.test", "everywhere.test"])
-def test_mail_goes_with_the_login(relays: Relays, domain: str) -> None:
-    """By the domain's own relay or the default one: over TLS, signed, and with user and password to the last byte."""
+@pytest.mark.parametrize(
+    ("domain", "port", "mechanism", "password"),
+    [
+        ("partner.test", 587, "LOGIN", PASSWORD),
+        ("plain.test", 591, "PLAIN", PLAIN_PASSWORD),
+        ("everywhere.test", 587, "LOGIN", PASSWORD),
+    ],
+    ids=["by domain", "by domain with PLAIN", "by default"],
+)
+def test_mail_goes_with_the_login(relays: Relays, domain: str, port: int, mechanism: str, password: str) -> None:
+    """Over TLS, signed, and with user and password to the last byte."""
     mail = relays.send(f"someone@{domain}")
     told = wait_until(lambda: relays.facts(message_id=mail["Message-ID"]), 60, "it is at the relay")
-    assert told == [
-        {
-            "port": 587,
-            "message_id": mail["Message-ID"],
-            "recipients": [f"someone@{domain}"],
-            "tls": True,
-            "signed": True,
-        }
-    ]
-    logins = relays.facts(port=587, login=encoded(USER), password=encoded(PASSWORD))
+    assert [(facts["port"], facts["recipients"]) for facts in told] == [(port, [f"someone@{domain}"])]
+    assert (told[0]["tls"], told[0]["signed"]) == (True, True)
+    logins = [facts for facts in relays.facts(port=port) if "login" in facts]
+    assert logins == relays.facts(port=port, mechanism=mechanism, login=encoded(USER), password=encoded(password))
     assert logins
-    assert logins == [facts for facts in relays.facts() if "login" in facts]
 
 
 @pytest.mark.parametrize(
@@ -161,7 +173,7 @@ def make_certificates(folder: Path, world: Path) -> None:
                 shutil.copy(world / file, folder)
         else:
             keys.make_authority(folder, "somebody else")
-        keys.make_certificate(folder, [f"DNS:{host}"])
+        keys.make_certificate(folder, [f"DNS:{host}", f"DNS:{PLAIN_RELAY}"])
         for end in ("pem", "key"):
             (folder / f"server.{end}").rename(folder / f"{name}.{end}")
             (folder / f"{name}.{end}").chmod(0o644)
