@@ -17,6 +17,7 @@ from typing import Any
 RUN_DIR = Path("/run/entrypoint")
 PLAN_FILE = RUN_DIR / "plan.json"
 STATE_FILE = RUN_DIR / "state.json"
+LOOK_FILE = RUN_DIR / "look.json"
 SECRETS_DIR = RUN_DIR / "secrets"
 
 
@@ -57,10 +58,17 @@ class Need:
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """A daemon in the foreground: its command, its whole environment, how its lines are read.
+    """A command that the supervisor runs: its whole environment, when, and how its lines are read.
+
+    `kind` is `daemon` (kept running), `once` (runs to its good end before what requires it starts)
+    or `job` (runs every `every_s`, never twice at a time). What it `requires` comes first: a `once`
+    that has ended well, a daemon that was started and whose `ready` probes have answered.
 
     `pipes` maps paths of FIFOs, made before the start, to the parser of what is written there,
     for daemons that insist on log files. `parser` reads stdout and stderr.
+
+    `reload` is the signal (`HUP`) on which a daemon reads its files again; empty, or for changed
+    files that match a pattern (fnmatch) of `restart_for`, it has to be started again for that.
     """
 
     name: str
@@ -68,20 +76,44 @@ class Program:
     env: Mapping[str, str] = field(default_factory=dict)
     parser: str = "raw"
     pipes: Mapping[str, str] = field(default_factory=dict)
+    kind: str = "daemon"
+    requires: tuple[str, ...] = ()
+    ready: tuple[Probe, ...] = ()
+    every_s: float = 0.0  # of a job: from start to start
+    limit_s: float = 0.0  # of a once or a job: a run that takes longer is ended; 0: as long as it likes
     stop_signal: str = "TERM"
     grace_s: float = 8.0  # below Docker's default of 10 s
+    reload: str = ""
+    restart_for: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """Something that is looked at now and then: for `health --deep`, for metrics, for a warning.
+
+    `kind` says what and how: `queue`, `room`, `redis-memory`, `signatures`; `where` is the folder, `probe` the server.
+    """
+
+    kind: str
+    where: str = ""
+    probe: Probe | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """Everything the supervisor and the health check know of a service."""
+    """Everything that the supervisor, the health check and their like know of a service."""
 
     service: str
     version: str
     programs: tuple[Program, ...]
-    probes: tuple[Probe, ...] = ()
+    probes: tuple[Probe, ...] = ()  # what the service itself must answer
+    needs: tuple[Need, ...] = ()  # what was waited for, and is asked again now and then
+    measures: tuple[Measure, ...] = ()
+    watch: Mapping[str, str] = field(default_factory=dict)  # path → how it was when it was read
+    expires: Mapping[str, float] = field(default_factory=dict)  # certificate's file → seconds since the epoch
     log_format: str = "console"  # or "json"
     log_level: str = "info"
+    metrics_port: int = 0  # 0: none
     deaths_limit: int = 5  # so many deaths of one program …
     deaths_window_s: float = 60.0  # … within this time end the container
 
@@ -93,13 +125,32 @@ class Plan:
     def from_json(cls, text: str) -> Plan:
         """The plan that `to_json` wrote."""
         data: dict[str, Any] = json.loads(text)
-        programs = tuple(_program(p) for p in data.pop("programs"))
-        probes = tuple(Probe(**p) for p in data.pop("probes"))
-        return cls(programs=programs, probes=probes, **data)
+        return cls(
+            **{
+                **data,
+                "programs": tuple(_program(p) for p in data["programs"]),
+                "probes": _probes(data["probes"]),
+                "needs": tuple(_need(n) for n in data["needs"]),
+                "measures": tuple(_measure(m) for m in data["measures"]),
+            }
+        )
 
 
 def _program(data: dict[str, Any]) -> Program:
-    return Program(**{**data, "argv": tuple(data["argv"])})
+    tuples = {name: tuple(data[name]) for name in ("argv", "requires", "restart_for")}
+    return Program(**{**data, **tuples, "ready": _probes(data["ready"])})
+
+
+def _probes(data: list[dict[str, Any]]) -> tuple[Probe, ...]:
+    return tuple(Probe(**p) for p in data)
+
+
+def _need(data: dict[str, Any]) -> Need:
+    return Need(**{**data, "probes": _probes(data["probes"])})
+
+
+def _measure(data: dict[str, Any]) -> Measure:
+    return Measure(**{**data, "probe": Probe(**data["probe"]) if data["probe"] else None})
 
 
 def write_atomically(path: Path, text: str, mode: int = 0o600) -> None:
