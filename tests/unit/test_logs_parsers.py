@@ -11,6 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from entrypoint.logs.parsers import NAMES, parser
+from entrypoint.logs.parsers.exim import REASONS
 from entrypoint.logs.parsers.raw import level_of
 from entrypoint.logs.setup import LEVELS
 
@@ -268,6 +269,95 @@ SLOW_PREFIXES = (
     "conn=1 ",
     "dnsmasq[1]: ",
 )
+
+
+@pytest.mark.parametrize(
+    ("said", "fields"),
+    [
+        ("rejected RCPT <x@example.test>: Unknown recipient", {"reason": "unknown-user", "command": "RCPT"}),
+        ("rejected RCPT <relay@spam.test>: Unknown recipient", {"reason": "unknown-user"}),
+        ("rejected RCPT <x@outside.test>: 5.7.1 Relaying is not permitted", {"reason": "relay"}),
+        ("rejected RCPT <x@outside.test>: relay not permitted", {"reason": "relay"}),
+        ("rejected RCPT <x@outside.test>: 5.7.1 You may write only to members", {"reason": "relay"}),
+        (
+            (
+                "rejected RCPT <d@example.test>: imap.example.test [192.0.2.5] : SMTP error from remote mail server "
+                "after RCPT TO:<d@example.test>: 552 5.2.2 <d@example.test> Quota exceeded (mailbox for user is full)"
+            ),
+            {"reason": "full", "recipient": "d@example.test"},
+        ),
+        ("rejected MAIL <a@example.test>: 5.7.0 Log in first (STARTTLS, then AUTH)", {"reason": "auth"}),
+        (
+            "rejected MAIL <a@example.test>: 5.7.1 a@example.test is not one of your addresses",
+            {"reason": "sender", "sender": "a@example.test"},
+        ),
+        ("rejected after DATA: rspamd: reject, score 15.0", {"reason": "spam", "command": "after DATA"}),
+        ("rejected after DATA: This message has a virus: Eicar", {"reason": "virus"}),
+        ("rejected RCPT <x@example.test>: 192.0.2.9 is listed at dnsbl.example", {"reason": "dnsbl"}),
+        ("rejected EHLO or HELO mail.example.test: HELO with my own name", {"reason": "other"}),
+        ("rejected VRFY alice@example.test", {"reason": "other", "command": "VRFY"}),
+        (
+            "temporarily rejected after DATA: rspamd: soft reject, score 4.9",
+            {"reason": "greylisted", "temporary": True},
+        ),
+        ("temporarily rejected after DATA", {"reason": "unavailable", "temporary": True}),
+        (
+            "temporarily rejected RCPT <spam@example.test>: failed to bind the LDAP connection to server ldap:1636",
+            {"reason": "unavailable", "temporary": True},
+        ),
+        (
+            "rejected MAIL FROM:<s@outside.test> H=client.outside.test [192.0.2.9]: message too big: size=9 max=8",
+            {"reason": "size", "command": "MAIL", "sender": "s@outside.test"},
+        ),
+        (
+            "rejected from <s@outside.test> H=client.outside.test [192.0.2.9]: message too big: read=9 max=8",
+            {"reason": "size", "command": "from", "sender": "s@outside.test"},
+        ),
+    ],
+)
+def test_why_mail_was_refused_is_one_word(said: str, fields: dict[str, Any]) -> None:
+    """Out of the words of our own rules and Exim's; what somebody calls an address is none of them."""
+    parsed = parser("exim-main")(f"2026-11-22 19:43:02 H=client.outside.test [192.0.2.9] {said}")
+    assert {"status": parsed["status"]} | {key: parsed.get(key) for key in fields} == {"status": "rejected"} | fields
+    assert parsed["reason"] in REASONS
+    assert ("temporary" in parsed) == ("temporary" in fields)
+
+
+ABORTED = "imap-login: Info: Login aborted: Connection closed"
+AT = "rip=192.0.2.9, lip=192.0.2.5, TLS, session=<abc>"
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "fields"),
+    [
+        ("dovecot", f"imap-login: Info: Login: user=<alice>, method=PLAIN, {AT}", {"login": "ok"}),
+        ("dovecot", f"managesieve-login: Info: Login: user=<alice>, method=PLAIN, {AT}", {"login": "ok"}),
+        (
+            "dovecot",
+            f"{ABORTED} (auth failed, 3 attempts in 9 secs) (auth_failed): user=<alice>, {AT}",
+            {"login": "failed", "attempts": 3, "user": "alice"},
+        ),
+        ("dovecot", f"{ABORTED} (no auth attempts in 0 secs) (no_auth_attempts): user=<>, {AT}", {}),
+        ("dovecot", "imap(alice)<1><s>: Info: Login: user=<bob>, as somebody wrote", {}),
+        ("exim-main", EXIM + "<= alice@example.test H=(x) [192.0.2.9] P=esmtpsa A=plain:alice S=9", {"login": "ok"}),
+        ("exim-main", EXIM + "<= alice@example.test H=(x) [192.0.2.9] P=esmtps S=9", {}),
+        ("exim-main", EXIM + "=> x@outside.test R=world T=relay H=relay [192.0.2.9] A=relay_login", {}),
+        (
+            "exim-main",
+            "plain authenticator failed for (x) [192.0.2.9]: 535 Incorrect authentication data (set_id=alice)",
+            {"login": "failed", "user": "alice"},
+        ),
+        (
+            "exim-main",
+            "plain authenticator failed for (x) [192.0.2.9]: 435 Unable to authenticate at present (set_id=alice)",
+            {"login": "failed", "reason": "unavailable", "temporary": True},
+        ),
+    ],
+)
+def test_logins_are_told_alike(name: str, line: str, fields: dict[str, Any]) -> None:
+    """The same field for all daemons; connections without a try, and our own logins elsewhere, have none."""
+    parsed = parser(name)(f"2026-11-22 19:43:02 {line.removeprefix(EXIM)}" if name == "exim-main" else line)
+    assert {key: parsed.get(key) for key in ("login", *fields)} == {"login": None, **fields}
 
 
 def check_nothing_lost(fields: dict[str, Any], line: str) -> None:

@@ -1,7 +1,9 @@
 """Dovecot 2.4's log: `Nov 22 19:43:02 imap(user)<pid><session>: Info: message`.
 
 Fields: process (imap-login, imap, lmtp, auth, …), user, pid, session; out of the message:
-method, address (rip), msgid as message_id, mailbox, error where a login was aborted.
+method, address (rip), msgid as message_id, mailbox, error where a login was aborted. `login` is
+"ok" for each login and "failed" for each connection that tried and did not get in (`attempts`
+says how often); who left without a try, or without TLS, has none.
 """
 
 from __future__ import annotations
@@ -34,7 +36,9 @@ _STORED = re.compile(r"(?:saved mail to|stored mail into mailbox) (?P<quote>'?)(
 _ROUTINE = re.compile(
     r"Login aborted: .*\(no_auth_attempts\): .* rip=127\.0\.0\.1,|(?:C|Disc)onnect from 127\.0\.0\.1\b"
 )
-_ABORTED = re.compile(r"^Login aborted: .*?\((?P<error>[^()]*)\) \(\w+\): ")
+_ABORTED = re.compile(r"^Login aborted: .*?\((?P<error>[^()]*)\) \((?P<code>\w+)\): ")
+_ATTEMPTS = re.compile(r"\b(\d{1,9}) attempts")
+_NO_TRY = re.compile(r"no_auth_attempts|client_ssl_\w+|shutting_down")
 
 
 def parse(line: str) -> dict[str, Any]:
@@ -73,7 +77,20 @@ def _said(fields: dict[str, Any], message: str) -> None:
     for found in _FIELD.finditer(message):
         value = found["plain"] if found["quoted"] is None else found["quoted"]
         fields.setdefault(_NAMES.get(found["key"], found["key"]), value)
-    for pattern in (_STORED, _ABORTED):
-        told = pattern.search(message)
-        if told:
-            fields.update((k, v) for k, v in told.groupdict().items() if k != "quote")
+    stored = _STORED.search(message)
+    if stored:
+        fields["mailbox"] = stored["mailbox"]
+    if fields["process"].endswith("-login"):
+        _login(fields, message)
+
+
+def _login(fields: dict[str, Any], message: str) -> None:
+    """Whether somebody got in."""
+    aborted = _ABORTED.match(message)
+    if aborted:
+        fields["error"] = aborted["error"]
+        fields.update({} if _NO_TRY.fullmatch(aborted["code"]) else {"login": "failed"})
+        attempts = _ATTEMPTS.search(aborted["error"])
+        fields.update({"attempts": int(attempts[1])} if attempts else {})
+    elif message.startswith("Login: "):
+        fields["login"] = "ok"

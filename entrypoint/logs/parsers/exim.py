@@ -1,9 +1,11 @@
 """Exim's main, reject and panic log (Exim specification, chapter "Log files").
 
 `status` says what a line is about: received (<=), delivered (=>, ->, >>), failed (**),
-deferred (==), completed, rejected. Other fields: exim_id, message_id, sender, recipient,
-recipients, host, helo, address, port, size, user, authenticator, local_user, tls, protocol,
-router, transport, subject, reply, command, error.
+deferred (==), completed, rejected. A rejection has a `reason`, one of REASONS, and `temporary`
+when the client may try again. `login` is "ok" for each message that came with a login (Exim
+writes no line about the login alone), and "failed" for each try that failed. Other fields:
+exim_id, message_id, sender, recipient, recipients, host, helo, address, port, size, user,
+authenticator, local_user, tls, protocol, router, transport, subject, reply, command, error.
 """
 
 from __future__ import annotations
@@ -49,9 +51,21 @@ _HOST = re.compile(
     r"\[(?P<address>[0-9A-Fa-f:.]{2,45})\](?::(?P<port>\d{1,5}))?"
 )
 _REJECTED = re.compile(
-    r"\brejected (?P<command>after DATA|by \w+|EHLO or HELO|[A-Z]+|\S+)"
-    r"(?: <(?P<address>[^>]*)>?)?[^:]*(?:: (?P<error>.*))?"
+    r"(?P<temporary>\btemporarily )?\brejected (?P<command>after DATA|by \w+|EHLO or HELO|[A-Z]+|\S+)"
+    r"(?:(?: FROM:| )<(?P<address>[^>]*)>?)?(?:.*?: (?P<error>.*))?"
 )
+# The words of our own refusals and of Exim's, in the order in which they count.
+_REASON = re.compile(
+    r"(?P<virus>virus|malware)|(?P<greylisted>rspamd: (?:soft reject|greylist)|greylist)|(?P<spam>rspamd: |spam)"
+    r"|(?P<auth>log in first|authenti|AUTH command)|(?P<sender>of your addresses|sender verify|header syntax)"
+    r"|(?P<relay>relay|only to members)|(?P<full>quota|mailbox (?:is )?full)|(?P<size>too (?:big|large))"
+    r"|(?P<unknown_user>unknown (?:recipient|user)|no such user|unrouteable|user unknown|not a usable address)"
+    r"|(?P<dnsbl>dnsbl|black ?list|block ?list)",
+    re.IGNORECASE,
+)
+REASONS = (*(name.replace("_", "-") for name in _REASON.groupindex), "unavailable", "other")
+_ADDRESSES = re.compile(r"<[^>]*>")
+_OF_SENDERS = ("MAIL", "from")
 _AUTH_FAILED = re.compile(r"^(?P<authenticator>\S{1,64}) authenticator failed for .*?: (?P<error>[45]\d\d .*)")
 _SET_ID = re.compile(r"\(set_id=(?P<user>[^)]{0,255})\)")
 # Exim quotes a look-up that failed together with the account's password, which is in no other line.
@@ -118,6 +132,7 @@ def _flagged(fields: dict[str, Any], flag: re.Match[str], message: str) -> None:
     fields["sender" if status == "received" else "recipient"] = address
     if status == "received":
         _recipients(fields, message)
+        fields.update({"login": "ok"} if "authenticator" in fields else {})
     elif status == "failed":
         fields["error"] = _after_colon(message)
     elif status == "deferred":
@@ -141,18 +156,43 @@ def _other(fields: dict[str, Any], message: str) -> None:
     _keyed(fields, message)
     rejected = _REJECTED.search(message)
     failed = _AUTH_FAILED.match(message)
-    if rejected:
-        _keep(fields, rejected, "command", "error")
-        if rejected["address"]:
-            fields["sender" if rejected["command"] == "MAIL" else "recipient"] = rejected["address"]
-    elif failed:
-        _keep(fields, failed, "authenticator", "error")
-        user = _SET_ID.search(message)
-        fields.update(user.groupdict() if user else {})
-    if rejected or failed:
-        fields["status"] = "rejected"
+    if failed:
+        _login_failed(fields, failed, message)
+    elif rejected:
+        _rejected(fields, rejected)
     else:
         fields["level"] = "debug" if _ROUTINE.match(message) else level_of(message)
+
+
+def _login_failed(fields: dict[str, Any], failed: re.Match[str], message: str) -> None:
+    """535 is a wrong password; 435 means that the directory could not be asked."""
+    _keep(fields, failed, "authenticator", "error")
+    user = _SET_ID.search(message)
+    fields.update(user.groupdict() if user else {})
+    fields.update(status="rejected", login="failed", reason="auth")
+    if failed["error"].startswith("4"):
+        fields.update(reason="unavailable", temporary=True)
+
+
+def _rejected(fields: dict[str, Any], rejected: re.Match[str]) -> None:
+    fields["status"] = "rejected"
+    _keep(fields, rejected, "command")
+    if rejected["address"]:
+        fields["sender" if rejected["command"] in _OF_SENDERS else "recipient"] = rejected["address"]
+    if rejected["error"] is not None:
+        fields["error"] = rejected["error"]
+    if rejected["temporary"]:
+        fields["temporary"] = True
+    fields["reason"] = _reason(rejected["error"] or "", temporary=bool(rejected["temporary"]))
+
+
+def _reason(error: str, *, temporary: bool) -> str:
+    """The reason in one word; what addresses are called does not count."""
+    found = _REASON.search(_ADDRESSES.sub("", error))
+    if found:
+        assert found.lastgroup is not None
+        return found.lastgroup.replace("_", "-")
+    return "unavailable" if temporary else "other"
 
 
 def _keyed(fields: dict[str, Any], message: str) -> None:
