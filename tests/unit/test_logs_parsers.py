@@ -330,8 +330,13 @@ AT = "rip=192.0.2.9, lip=192.0.2.5, TLS, session=<abc>"
 @pytest.mark.parametrize(
     ("name", "line", "fields"),
     [
-        ("dovecot", f"imap-login: Info: Login: user=<alice>, method=PLAIN, {AT}", {"login": "ok"}),
+        ("dovecot", f"imap-login: Info: Logged in: user=<alice>, method=PLAIN, {AT}", {"login": "ok"}),
         ("dovecot", f"managesieve-login: Info: Login: user=<alice>, method=PLAIN, {AT}", {"login": "ok"}),
+        (
+            "dovecot",
+            f"imap-login: Info: Login failed: Cleartext authentication disabled: user=<>, {AT}",
+            {"login": "failed", "error": "Cleartext authentication disabled"},
+        ),
         (
             "dovecot",
             f"{ABORTED} (auth failed, 3 attempts in 9 secs) (auth_failed): user=<alice>, {AT}",

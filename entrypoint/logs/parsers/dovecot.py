@@ -92,5 +92,7 @@ def _login(fields: dict[str, Any], message: str) -> None:
         fields.update({} if _NO_TRY.fullmatch(aborted["code"]) else {"login": "failed"})
         attempts = _ATTEMPTS.search(aborted["error"])
         fields.update({"attempts": int(attempts[1])} if attempts else {})
-    elif message.startswith("Login: "):
+    elif message.startswith(("Logged in: ", "Login: ")):  # 2.4, 2.3
         fields["login"] = "ok"
+    elif message.startswith("Login failed: "):
+        fields.update(login="failed", error=message.partition(": ")[2].partition(": ")[0])
