@@ -14,33 +14,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from entrypoint.probe import Probe
+
 RUN_DIR = Path("/run/entrypoint")
 PLAN_FILE = RUN_DIR / "plan.json"
 STATE_FILE = RUN_DIR / "state.json"
 LOOK_FILE = RUN_DIR / "look.json"
 SECRETS_DIR = RUN_DIR / "secrets"
 
-
-@dataclass(frozen=True, kw_only=True)
-class Probe:
-    """One question to one server, and the answer that counts as well.
-
-    `kind` names the protocol: tcp, smtp, imap, pop3, lmtp, managesieve, redis, rspamd, dns, ldap.
-    `tls` is "" (plain), "starttls" or "tls" (from the first byte); a certificate is verified
-    for `server_name` (by default the host) against `ca_file` (by default the system's).
-    """
-
-    kind: str
-    host: str
-    port: int
-    tls: str = ""
-    server_name: str = ""
-    ca_file: str = ""
-    user: str = ""  # LDAP: bind DN
-    password_file: str = ""  # LDAP, Redis: file with the password and nothing else
-    query: str = ""  # DNS: name to resolve; LDAP: base that must exist
-    expect: str = ""  # SMTP, IMAP, …: capability that must be offered, such as STARTTLS
-    timeout_s: float = 5.0
+__all__ = ["Measure", "Need", "Plan", "Probe", "Program", "read_plan", "write_atomically", "write_plan"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +73,8 @@ class Program:
 class Measure:
     """Something that is looked at now and then: for `health --deep`, for metrics, for a warning.
 
-    `kind` says what and how: `queue`, `room`, `redis-memory`, `signatures`; `where` is the folder, `probe` the server.
+    `kind` says what and how (entrypoint.measures): `queue`, `room`, `signatures` of the folder `where`; `redis-memory`,
+    `round-trip` of the server that `probe` asks.
     """
 
     kind: str

@@ -8,11 +8,14 @@ from __future__ import annotations
 import os
 import socket
 import struct
-from collections.abc import Iterator
 
 from entrypoint.errors import ProbeError
-from entrypoint.plan import Probe
+from entrypoint.light import TYPE_CHECKING
+from entrypoint.probe import Probe
 from entrypoint.probes.talk import Deadline, describe, resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _RCODES = {1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED"}
 _ASK_AGAIN_S = 1.0  # datagrams get lost

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from entrypoint.errors import ProbeError
-from entrypoint.plan import Probe
+from entrypoint.probe import Probe
 from entrypoint.probes.talk import Talk, read_password
 
 if TYPE_CHECKING:

@@ -6,11 +6,14 @@ A server that greets in another protocol stays wrong however long one waits: hos
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterable
 
 from entrypoint.errors import ProbeError
-from entrypoint.plan import Probe
+from entrypoint.light import TYPE_CHECKING
+from entrypoint.probe import Probe
 from entrypoint.probes.talk import Talk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
 Words = frozenset[str]  # capabilities and their parameters, in upper case
 
@@ -164,3 +167,12 @@ def _stranger(talk: Talk, protocol: str, line: str) -> ProbeError:
 def _described(greeting: str, probe: Probe, offered: Words) -> str:
     wanted = probe.expect.upper() if probe.expect else "STARTTLS" if "STARTTLS" in offered and not probe.tls else ""
     return ", ".join(filter(None, [greeting, "TLS verified" if probe.tls else "", wanted and f"{wanted} offered"]))
+
+
+QUESTIONS: dict[str, Callable[[Talk, Probe], str]] = {
+    "imap": ask_imap,
+    "lmtp": ask_lmtp,
+    "managesieve": ask_managesieve,
+    "pop3": ask_pop3,
+    "smtp": ask_smtp,
+}

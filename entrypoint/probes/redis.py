@@ -6,7 +6,7 @@ Words of the server about AUTH are not repeated: one without that command quotes
 from __future__ import annotations
 
 from entrypoint.errors import ProbeError
-from entrypoint.plan import Probe
+from entrypoint.probe import Probe
 from entrypoint.probes.talk import Talk, read_password
 
 _ACCESS = {"NOAUTH", "WRONGPASS", "NOPERM", "DENIED"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from entrypoint.plan import Probe
+from entrypoint.probe import Probe
 from entrypoint.probes.talk import Talk
 
 _HEAD_LIMIT = 100

@@ -6,7 +6,7 @@ import socket
 import ssl
 
 from entrypoint.errors import ProbeError
-from entrypoint.plan import Probe
+from entrypoint.probe import Probe
 from entrypoint.probes.talk import Deadline, describe
 
 # X509_V_ERR_… of OpenSSL's x509_vfy.h

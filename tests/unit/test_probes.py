@@ -40,7 +40,7 @@ from tests.unit.servers import (
 # ldap3 2.9.1 still uses two names that pyasn1 deprecates
 pytestmark = pytest.mark.filterwarnings("ignore:(tagMap|typeMap) is deprecated:DeprecationWarning")
 
-TCP_KINDS = ("tcp", "smtp", "lmtp", "imap", "pop3", "managesieve", "redis", "rspamd", "ldap")
+TCP_KINDS = ("tcp", "smtp", "lmtp", "imap", "pop3", "managesieve", "redis", "rspamd", "ldap", "ldap-root")
 PASSWORDS = [
     b"plain",
     b"with space",
@@ -717,6 +717,28 @@ def test_ldap_starttls_that_is_refused(password_file: Path) -> None:
     assert (error.stage, error.curable) == ("tls", False)
 
 
+def test_ldap_that_only_has_to_answer(authority: Authority) -> None:
+    """The root entry is there for everybody, in the clear and within TLS; the server is left politely."""
+    with Server(Directory()) as server:
+        assert ask(probe("ldap-root", server.port)) == "the root entry exists"
+    with Server(Directory(), authority.server("DNS:ldap.example.org")) as server:
+        trusted = {"ca_file": str(authority.ca_file), "server_name": "ldap.example.org"}
+        assert ask(probe("ldap-root", server.port, tls="tls", **trusted)) == "the root entry exists"
+    assert where(probe("ldap-root", 636, tls="tls")) == "ldaps://127.0.0.1:636"
+
+
+def test_ldap_that_does_not_answer_well() -> None:
+    """No entry may pass; no LDAP does not."""
+    with Server(Directory(visible=False)) as server:
+        error = refusal(probe("ldap-root", server.port))
+    assert (error.reason, error.curable) == ("refuses to show its root entry", True)
+    for wrong in (b"* OK Dovecot ready", b"0\x84\0\0\0\x07\2\1\1\x42\0\0\0"):
+        error = refusal_by(says(wrong), "ldap-root")
+        assert error.reason.startswith("does not speak LDAP (")
+        assert not error.curable
+    assert refusal_by(closes, "ldap-root").reason == "closed the connection"
+
+
 # For people, and for the small health process
 
 
@@ -739,10 +761,12 @@ def test_probes_import_little() -> None:
     with Server(Lines("220 mail\r\n", {"EHLO": "250 ok\r\n", "QUIT": "221 bye\r\n"})) as server:
         code = f"""
 import sys
-from entrypoint.plan import Probe
+sys.path.append({str(Path(__file__).parents[2])!r})
+from entrypoint.probe import Probe
 from entrypoint.probes import ask
 ask(Probe(kind="smtp", host="127.0.0.1", port={server.port}))
-print({{"ssl", "ldap3", "threading", "encodings.idna", "random"}} & set(sys.modules))
+heavy = {{"ssl", "ldap3", "threading", "encodings.idna", "random", "dataclasses", "pathlib", "json", "typing", "re"}}
+print(heavy & set(sys.modules))
 """
-        said = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=30)
+        said = subprocess.run([sys.executable, "-ISc", code], check=True, capture_output=True, text=True, timeout=30)
     assert said.stdout == "set()\n"
