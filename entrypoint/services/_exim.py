@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from entrypoint.plan import Need, Probe, Program
+from entrypoint.plan import Measure, Need, Probe, Program
 from entrypoint.quoting import Quoted, exim, exim_filter, exim_url
 from entrypoint.service import Command, base_env, secret_file
 from entrypoint.settings.concerns import (
@@ -76,6 +76,11 @@ def check(port: int) -> tuple[Command, ...]:
 def smtp_probe(port: int, tls: str = "") -> Probe:
     """Greeting and EHLO; STARTTLS must be offered unless TLS is on already."""
     return Probe(kind="smtp", host="127.0.0.1", port=port, tls=tls, expect="" if tls else "STARTTLS")
+
+
+def measures(_settings: EximSettings) -> tuple[Measure, ...]:
+    """What waits, and the room for more."""
+    return Measure(kind="queue", where=SPOOL), Measure(kind="room", where=SPOOL)
 
 
 def dns_need(settings: EximSettings, name: str) -> Need:

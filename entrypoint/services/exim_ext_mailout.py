@@ -101,6 +101,7 @@ SERVICE = Service(
     writes=(_exim.SPOOL,),
     probes=_probes,
     needs=_needs,
+    measures=_exim.measures,
     checks=lambda _settings: _exim.check(1025),
     context=_context,
     certificate_for=lambda settings: (settings.exim_ext_mailout_host, settings.exim_smarthost_host),

@@ -47,6 +47,7 @@ SERVICE = Service(
     writes=(_exim.SPOOL,),
     probes=_probes,
     needs=_needs,
+    measures=_exim.measures,
     checks=lambda _settings: _exim.check(1025),
     context=_context,
     secrets=lambda settings: {"ldap_password": settings.ldap_password},

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from entrypoint.plan import Need, Probe, Program
+from entrypoint.plan import Measure, Need, Probe, Program
 from entrypoint.service import Command, Service, base_env, secret_file
 from entrypoint.settings import concern
 from entrypoint.settings.concerns import Common, Exim, Hosts, Imap, Members, Size, Tls, Trust
 from entrypoint.settings.ldap_filters import Pattern
 
 CONFIG = "/run/config/dovecot.conf"
+STORE = "/var/vmail"
 SPAM_SCRIPT = "/run/config/sieve/spam.sieve"
 SPECIAL_FOLDERS = ("Drafts", "Sent", "Trash", "Junk", "Archive")
 FOLDERS = {"maildir": "Maildir", "sdbox": "sdbox"}  # below a member's home
@@ -121,11 +122,12 @@ def with_a_folder(pattern: Pattern, primary: str) -> Pattern:
 SERVICE = Service(
     name="imap",
     image="imap",
-    writes=("/var/vmail",),
+    writes=(STORE,),
     settings=Settings,
     programs=programs,
     probes=probes,
     needs=needs,
+    measures=lambda _settings: (Measure(kind="room", where=STORE),),
     checks=checks,
     prepare=prepare,
     context=context,

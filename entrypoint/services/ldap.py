@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from entrypoint.plan import Probe, Program
+from entrypoint.plan import Measure, Probe, Program
 from entrypoint.service import Command, Service, base_env, secret_file
 from entrypoint.settings import Secret, concern
 from entrypoint.settings.concerns import Common, Directory, Tls
@@ -30,23 +31,31 @@ def programs(settings: Settings) -> tuple[Program, ...]:
 
 
 def probes(settings: Settings) -> tuple[Probe, ...]:
-    """The base, asked for as the mail system does.
-
-    The certificate is compared with its own file: so this service need not know its authority.
+    """Whether it answers, in TLS. The certificate is compared with its own file: so this service need not know
+    its authority, and one that was renewed but not loaded is noticed.
     """
     return (
         Probe(
-            kind="ldap",
+            kind="ldap-root",
             host="127.0.0.1",
             port=1636,
             tls="tls",
             server_name=settings.directory_host,
             ca_file=settings.tls_certificate,
-            user=settings.ldap_user,
-            password_file=secret_file("ldap-password"),
-            query=settings.ldap_base,
         ),
     )
+
+
+def measures(settings: Settings) -> tuple[Measure, ...]:
+    """The base, asked for as the mail system does, which is too much work for each health check."""
+    question = replace(
+        probes(settings)[0],
+        kind="ldap",
+        user=settings.ldap_user,
+        password_file=secret_file("ldap-password"),
+        query=settings.ldap_base,
+    )
+    return Measure(kind="round-trip", probe=question), Measure(kind="room", where=str(DATABASE_DIR))
 
 
 def prepare(settings: Settings) -> tuple[Command, ...]:
@@ -107,6 +116,7 @@ SERVICE = Service(
     settings=Settings,
     programs=programs,
     probes=probes,
+    measures=measures,
     prepare=prepare,
     context=context,
     secrets=lambda settings: {"ldap-password": settings.ldap_password},

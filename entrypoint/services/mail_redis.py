@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from entrypoint.plan import Probe, Program
+from entrypoint.plan import Measure, Probe, Program
 from entrypoint.service import Command, Service, base_env, secret_file
 from entrypoint.settings import Secret
 from entrypoint.settings.concerns import Common, RedisPlace, RedisServer
 from entrypoint.settings.schema import concern
 
 CONFIG = "/run/config/redis.conf"
+DATA = "/data"
 SERVER = "/usr/bin/redis-server"
 PASSWORD = "redis-password"  # noqa: S105  # a file's name
 
@@ -44,6 +45,11 @@ def probes(settings: Settings) -> tuple[Probe, ...]:
     return (Probe(kind="redis", host="127.0.0.1", port=settings.redis_port, password_file=secret_file(PASSWORD)),)
 
 
+def measures(settings: Settings) -> tuple[Measure, ...]:
+    """Memory against REDIS_MAXMEMORY, and room for the append-only file."""
+    return Measure(kind="redis-memory", probe=probes(settings)[0]), Measure(kind="room", where=DATA)
+
+
 def secrets(settings: Settings) -> Mapping[str, Secret]:
     return {PASSWORD: settings.redis_password}
 
@@ -53,8 +59,9 @@ SERVICE = Service(
     image="redis",
     settings=Settings,
     programs=programs,
-    writes=("/data",),
+    writes=(DATA,),
     probes=probes,
+    measures=measures,
     checks=checks,
     context=context,
     secrets=secrets,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from entrypoint.plan import Need, Probe, Program
+from entrypoint.plan import Measure, Need, Probe, Program
 from entrypoint.service import Command, Service, base_env, secret_file
 from entrypoint.settings import Secret
 from entrypoint.settings.concerns import Common, Hosts, Rspam, Size
@@ -127,6 +127,7 @@ SERVICE = Service(
     writes=(STATE,),
     probes=probes,
     needs=needs,
+    measures=lambda _settings: (Measure(kind="room", where=STATE),),
     checks=checks,
     prepare=prepare,
     context=context,
