@@ -43,7 +43,10 @@ class Launched:
 
 
 def launch_plan(path: str) -> Launched:
-    """Start all programs of the plan in the file `path`, but those that cannot be started."""
+    """Start the programs of the plan in the file `path` that have nothing to wait for; jobs have.
+
+    What cannot be started is left out.
+    """
     with open(path, encoding="utf-8") as file:  # noqa: PTH123  # pathlib takes 5 ms to import
         programs: list[dict[str, Any]] = json.load(file)["programs"]
     keep_descriptors()
@@ -51,6 +54,8 @@ def launch_plan(path: str) -> Launched:
     fifos = {fifo: open_fifo(fifo) for program in programs for fifo in program["pipes"]}
     processes = {}
     for program in programs:
+        if program["kind"] == "job" or program["requires"]:
+            continue
         with suppress(OSError, ValueError):  # the supervisor tries again, and says why it cannot
             processes[program["name"]] = launch(program["argv"], program["env"])
     return Launched(processes, fifos)

@@ -55,21 +55,20 @@ tempfile.tempdir = tempfile.tempdir or "/"
 with _without(_UNUSED):
     importlib.import_module("structlog")
     from supervisor import events
-    from supervisor.datatypes import RestartUnconditionally
     from supervisor.medusa.asyncore_25 import ExitNow
     from supervisor.options import ProcessConfig, ProcessGroupConfig, ServerOptions
     from supervisor.poller import BasePoller
     from supervisor.process import Subprocess
-    from supervisor.states import ProcessStates, SupervisorStates
+    from supervisor.states import STOPPED_STATES, ProcessStates, SupervisorStates
     from supervisor.supervisord import Supervisor
 
 __all__ = [
+    "STOPPED_STATES",
     "BasePoller",
     "ExitNow",
     "ProcessConfig",
     "ProcessGroupConfig",
     "ProcessStates",
-    "RestartUnconditionally",
     "ServerOptions",
     "Subprocess",
     "Supervisor",

@@ -3,8 +3,8 @@
 The loop waits for whatever comes first: output, a signal, the next deadline. It has no tick.
 Nothing in it blocks, and no exception ends it: each is logged, and the loop goes on.
 
-    SIGTERM, SIGINT, SIGQUIT  stop all programs at once, in reverse order
-    SIGHUP                    goes on to each program
+    SIGTERM, SIGINT, SIGQUIT  stop all programs, each as soon as none that requires it runs
+    SIGHUP                    runs the plan's job `reload`
     SIGUSR1                   logs the state of each program
     SIGUSR2                   nothing
 """
@@ -25,11 +25,13 @@ import structlog
 
 from entrypoint.errors import EntrypointError
 from entrypoint.logs import Logs, configure, log_line
-from entrypoint.plan import STATE_FILE, Plan
+from entrypoint.plan import RELOAD_JOB, STATE_FILE, Plan
 from entrypoint.supervise import orphans
 from entrypoint.supervise.become import HANDLED
 from entrypoint.supervise.channels import Channel, Dispatcher, Wakeup
-from entrypoint.supervise.daemon import Daemon, DaemonConfig, Ending, signal_name
+from entrypoint.supervise.child import Child
+from entrypoint.supervise.endings import Ending, signal_name
+from entrypoint.supervise.kinds import ProgramConfig
 from entrypoint.supervise.launch import Launched, adopt_orphans, open_fifo
 from entrypoint.supervise.library import (
     BasePoller,
@@ -42,7 +44,8 @@ from entrypoint.supervise.library import (
     events,
 )
 from entrypoint.supervise.output import Output
-from entrypoint.supervise.state import StateFile, describe
+from entrypoint.supervise.reloading import Reloading
+from entrypoint.supervise.state import StateFile
 
 # What a stop may take beyond the programs' grace time, all below Docker's 10 s.
 SWEEP_POLITE_S = 0.5
@@ -172,7 +175,7 @@ class Options(ServerOptions):  # type: ignore[misc]  # the library has no types
         self.channels: dict[int, Dispatcher | Output] = {self.wakeup.fd: self.wakeup, output.fd: output}
         self._add_pipes()
         # All programs in one group: supervisor stops one group after the other.
-        programs = [DaemonConfig(self, program, number) for number, program in enumerate(plan.programs)]
+        programs = [ProgramConfig(self, program) for program in plan.programs]
         self.process_group_configs = [ProcessGroupConfig(self, plan.service, 999, programs)]
 
     def _add_pipes(self) -> None:
@@ -212,24 +215,27 @@ class Overseer(Supervisor):  # type: ignore[misc]  # the library has no types
         options.poller = Poller(options, self._prepare_to_wait)
         options.openhttpservers = self._begin
 
-    def daemons(self) -> list[Daemon]:
-        """The programs, in the plan's order."""
-        return [daemon for group in self.process_groups.values() for daemon in group.processes.values()]
+    @property
+    def children(self) -> dict[str, Child]:
+        """The programs by name, in the plan's order."""
+        return {name: child for group in self.process_groups.values() for name, child in group.processes.items()}
 
     def _begin(self, _supervisor: Supervisor) -> None:
         """Called between events.clear() and the first round, where supervisor opens its web server."""
         events.subscribe(events.ProcessStateEvent, guarded(self._note_state))
-        log.info("supervising", programs=[daemon.program.name for daemon in self.daemons()])
-        for daemon in self.daemons():
-            if daemon.program.name in self.options.launched.processes:
-                daemon.adopt(self.options.launched.processes[daemon.program.name])
+        self._reloading = Reloading(self.children, self.options.plan, self._state_file.path.parent)
+        log.info("supervising", programs=[name for name, child in self.children.items() if child.program.kind != "job"])
+        for name, process in self.options.launched.processes.items():
+            self.children[name].adopt(process)
 
     def _note_state(self, event: Any) -> None:
-        daemon: Daemon = event.process
-        daemon.since = time.time()
-        if daemon.state == ProcessStates.FATAL and self._began_to_stop is None:
-            ending = daemon.last_ending or Ending(1, "unknown")
-            self._stop(f"{daemon.program.name}: {ending.words}", ending.code or 1)
+        child: Child = event.process
+        child.since = time.time()
+        if child.state == ProcessStates.FATAL and self._began_to_stop is None:
+            ending = child.last_ending or Ending(1, "unknown")
+            self._stop(f"{child.program.name}: {ending.words}", ending.code or 1)
+        elif child.program.name == RELOAD_JOB and child.state == ProcessStates.EXITED:
+            self._reloading.ended(child)
 
     def _stop(self, why: str, exit_code: int) -> None:
         """Begin to stop, unless that has begun already."""
@@ -240,14 +246,26 @@ class Overseer(Supervisor):  # type: ignore[misc]  # the library has no types
             log.info("stopping", why=why)
 
     def _prepare_to_wait(self) -> float | None:
-        """Save the state, and say when the next thing is to be done."""
+        """Do what is to be done now and then, save the state, and say when there is something next."""
+        self._look()
         self._save_state()
-        deadlines = [daemon.deadline_s() for daemon in self.daemons()] + [self.options.output.deadline_s()]
+        deadlines = [thing.deadline_s() for thing in (*self.children.values(), self.options.output, self._reloading)]
         return min((seconds for seconds in deadlines if seconds is not None), default=None)
 
     @guarded
+    def _look(self) -> None:
+        if self._began_to_stop is None:
+            self._reloading.look()
+
+    @guarded
     def _save_state(self) -> None:
-        self._state_file.save(self.daemons(), stopping=self._began_to_stop is not None)
+        stopping = self._began_to_stop is not None
+        self._state_file.save(self.children, stopping=stopping, reload=self._reloading.note)
+
+    def ordered_stop_groups_phase_1(self) -> None:
+        """Called in each round of a stop: what nothing requires any more ends now."""
+        for child in reversed(self.children.values()):
+            child.stop_in_order()
 
     @guarded
     def reap(self, once: bool = False, recursionguard: int = 0) -> None:  # noqa: ARG002  # supervisor's signature
@@ -260,11 +278,11 @@ class Overseer(Supervisor):  # type: ignore[misc]  # the library has no types
 
     @guarded
     def _finish(self, pid: int, status: int) -> None:
-        daemon = self.options.pidhistory.pop(pid, None)
-        if daemon is None:
+        child = self.options.pidhistory.pop(pid, None)
+        if child is None:
             log.debug("orphan ended", pid=pid, ending=Ending.of(status).words)
         else:
-            daemon.finish(pid, status)
+            child.finish(pid, status)
 
     @guarded
     def handle_signal(self) -> None:
@@ -276,19 +294,13 @@ class Overseer(Supervisor):  # type: ignore[misc]  # the library has no types
         if number in _STOP:
             self._stop(signal_name(number), 0)
         elif number == signal.SIGHUP:
-            self._forward(number)
+            self._reloading.ask(signal_name(number))
         elif number == signal.SIGUSR1:
             self._report()
 
-    def _forward(self, number: int) -> None:
-        running = [daemon for daemon in self.daemons() if daemon.state == ProcessStates.RUNNING]
-        log.info("passing a signal on", signal=signal_name(number), to=[daemon.program.name for daemon in running])
-        for daemon in running:
-            daemon.signal(number)
-
     def _report(self) -> None:
-        for daemon in self.daemons():
-            log.info("state", daemon=daemon.program.name, **describe(daemon))
+        for name, child in self.children.items():
+            log.info("state", daemon=name, **child.describe())
 
     def tick(self, now: float | None = None) -> None:
         """Nothing: nobody listens to supervisor's ticks."""

@@ -3,13 +3,18 @@
 {"phase": "running",              or "stopping"
  "service": "imap", "version": "0.1.0",
  "pid": 1, "since": 1795376582.1, of the supervisor; times are seconds since the epoch
+ "reload": null,                  or what came of the last one: {"at": …, "ok": false, "line": "cannot …"}
  "programs": {
    "dovecot": {
-     "state": "running",          starting (not yet), running, backoff, stopping, stopped or fatal
+     "kind": "daemon",            or once, job
+     "state": "running",          waiting (for its time, or for what it requires), running, backoff,
+                                  stopping, stopped, fatal, done (a once that has ended well)
      "pid": 12,                   null when it does not run
      "since": 1795376582.3,       when it came into this state
-     "deaths": 0,                 within the last `deaths_window_s`
-     "last_exit": null            in words: "exit code 42", "signal 9 (SIGKILL)"
+     "deaths": 0,                 within the last `deaths_window_s`; of a job: failures in a row
+     "starts": 1,
+     "last_exit": null,           in words: "exit code 42", "signal 9 (SIGKILL)"
+     "next": null                 when it starts again
 }}}
 """
 
@@ -18,59 +23,35 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from entrypoint.plan import Plan, write_atomically
-from entrypoint.supervise.daemon import Daemon
-from entrypoint.supervise.library import ProcessStates
-
-_WORDS = {
-    ProcessStates.RUNNING: "running",
-    ProcessStates.BACKOFF: "backoff",
-    ProcessStates.STOPPING: "stopping",
-    ProcessStates.STOPPED: "stopped",
-    ProcessStates.EXITED: "stopped",
-    ProcessStates.FATAL: "fatal",
-    ProcessStates.UNKNOWN: "fatal",  # it could not even be sent a signal
-}
+from entrypoint.supervise.child import Child
 
 
 class StateFile:
     """The file, written when there is something new to tell."""
 
     def __init__(self, path: Path, plan: Plan) -> None:
-        self._path = path
+        self.path = path
         self._plan = plan
         self._since = time.time()
         self._written = ""
 
-    def save(self, daemons: Sequence[Daemon], *, stopping: bool) -> None:
+    def save(self, children: Mapping[str, Child], *, stopping: bool, reload: Mapping[str, Any] | None) -> None:
         """Replace the file, unless nothing has changed."""
-        text = json.dumps(self._describe(daemons, stopping=stopping), indent=2) + "\n"
-        if text != self._written:
-            self._written = text  # also when it cannot be written: once is enough to say so
-            write_atomically(self._path, text)
-
-    def _describe(self, daemons: Sequence[Daemon], *, stopping: bool) -> dict[str, Any]:
-        return {
+        state = {
             "phase": "stopping" if stopping else "running",
             "service": self._plan.service,
             "version": self._plan.version,
             "pid": os.getpid(),
             "since": self._since,
-            "programs": {daemon.program.name: describe(daemon) for daemon in daemons},
+            "reload": reload,
+            "programs": {name: child.describe() for name, child in children.items()},
         }
-
-
-def describe(daemon: Daemon) -> dict[str, Any]:
-    """How one program is."""
-    daemon.forget_deaths()
-    return {
-        "state": _WORDS[daemon.state] if daemon.laststart else "starting",
-        "pid": daemon.pid or None,
-        "since": daemon.since,
-        "deaths": len(daemon.deaths),
-        "last_exit": daemon.last_ending.words if daemon.last_ending else None,
-    }
+        text = json.dumps(state, indent=2) + "\n"
+        if text != self._written:
+            self._written = text  # also when it cannot be written: once is enough to say so
+            write_atomically(self.path, text)

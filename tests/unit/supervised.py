@@ -17,6 +17,7 @@ from typing import Any, Self, TypeVar
 import psutil
 
 from entrypoint.plan import Plan, Program, write_plan
+from entrypoint.supervise.become import command
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 20.0
@@ -47,7 +48,7 @@ def python(script: str, name: str = "daemon", **fields: Any) -> Program:
 
 
 class Supervised:
-    """`python -m entrypoint.supervise` with these programs; everything it starts ends with the block."""
+    """The second stage with these programs; everything it starts ends with the block."""
 
     def __init__(self, folder: Path, *programs: Program, stderr: int | None = None, **fields: Any) -> None:
         self.folder = folder
@@ -62,8 +63,8 @@ class Supervised:
     def __enter__(self) -> Self:
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-P", "-W", "error", "-m", "entrypoint.supervise", str(self.plan_file)],
-                env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "SECRET": "hunter2"},
+                [sys.executable, "-W", "error", *command(self.plan_file)[1:]],
+                env={"PATH": os.environ["PATH"], "SECRET": "hunter2"},
                 stdout=subprocess.DEVNULL,
                 stderr=log if self._stderr is None else self._stderr,
             )

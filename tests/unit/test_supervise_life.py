@@ -16,7 +16,8 @@ import pytest
 
 from entrypoint.plan import Plan, Program, read_plan, write_plan
 from entrypoint.supervise.become import bare_environment
-from entrypoint.supervise.daemon import LONGEST_WAIT_S, Ending, wait_s
+from entrypoint.supervise.daemon import LONGEST_WAIT_S, wait_s
+from entrypoint.supervise.endings import Ending
 from entrypoint.supervise.launch import find_executable
 from tests.unit.supervised import ROOT, Supervised, alive, python, sh, until, written
 
@@ -259,9 +260,10 @@ def test_the_state_file_tells_how_everything_is(tmp_path: Path) -> None:
         state = supervised.state()
         assert (tmp_path / "run" / "state.json").stat().st_mode & 0o777 == 0o600
         assert alive(state["programs"]["one"]["pid"])
-        assert state.keys() == {"phase", "service", "version", "pid", "since", "programs"}
+        assert state.keys() == {"phase", "service", "version", "pid", "since", "reload", "programs"}
         assert (state["phase"], state["service"], state["pid"]) == ("running", "test", supervised.process.pid)
-        assert state["programs"]["two"].keys() == {"state", "pid", "since", "deaths", "last_exit"}
+        expected = {"kind", "state", "pid", "since", "deaths", "starts", "last_exit", "next"}
+        assert state["programs"]["two"].keys() == expected
         assert state["programs"]["two"]["pid"] is None
         assert state["programs"]["two"]["last_exit"] == "exit code 1"
         supervised.end()

@@ -117,19 +117,6 @@ def test_nothing_survives_the_stop(tmp_path: Path, ignore: str) -> None:
         assert supervised.logged("all stopped")[0]["orphans"] >= 1
 
 
-def test_hup_goes_on_to_the_programs(tmp_path: Path) -> None:
-    """Each gets SIGHUP, keeps running, and the log says so."""
-    script = "trap 'echo got HUP' HUP; echo ready; while :; do sleep 0.01; done"
-    with Supervised(tmp_path, sh(script, "one"), sh(script, "two")) as supervised:
-        for name in ("one", "two"):
-            supervised.wait_for("ready", program=name)
-        supervised.send(signal.SIGHUP)
-        for name in ("one", "two"):
-            supervised.wait_for("got HUP", program=name)
-        assert supervised.logged("passing a signal on", to=["one", "two"])
-        assert len(supervised.logged("started")) == 2
-
-
 def test_usr1_logs_the_state(tmp_path: Path) -> None:
     """A line for each program."""
     with Supervised(tmp_path, sh("exec sleep 99", "one"), sh("exec sleep 99", "two")) as supervised:
