@@ -26,7 +26,7 @@ import psutil
 
 from benchmarks.compare import Comparison, Say, in_turn
 from entrypoint.plan import Plan, Program, write_plan
-from entrypoint.supervise.become import bare_environment
+from entrypoint.supervise.become import bare_environment, command
 from tools.console import ToolError
 
 PATIENCE_S = 30.0
@@ -94,7 +94,7 @@ def _ours(folder: Path) -> list[str]:
     env = {"PATH": os.environ["PATH"]}
     program = Program(name="daemon", argv=("/bin/sh", str(folder / "daemon")), env=env)
     write_plan(Plan(service="bench", version="1", programs=(program,)), folder / "plan.json")
-    return [sys.executable, "-P", "-m", "entrypoint.supervise", str(folder / "plan.json")]
+    return command(folder / "plan.json")
 
 
 def _stock(folder: Path) -> list[str]:

@@ -1,11 +1,17 @@
-"""`python -m entrypoint.supervise plan.json`: the second stage, with its state beside the plan."""
+"""The second stage: `__main__.py plan.json PATH…`, started by `become`, with its state beside the plan.
 
-from entrypoint.supervise.become import hold_signals
+Python knows no more than its own library yet (-S); PATH… is where the rest is.
+"""
+
+import sys
+
+sys.path[:] = sys.argv[2:] or sys.path
+
+from entrypoint.supervise.become import hold_signals  # noqa: E402
 
 hold_signals()
 
 import os  # noqa: E402
-import sys  # noqa: E402
 
 from entrypoint.supervise.launch import launch_plan  # noqa: E402
 
@@ -23,6 +29,6 @@ def main(plan_file: str = "/run/entrypoint/plan.json") -> int:
 
 
 if __name__ == "__main__":
-    code = main(*sys.argv[1:])
+    code = main(*sys.argv[1:2])
     sys.stdout.flush()
     os._exit(code)  # nothing is left to clean up, and taking the interpreter down costs 10 ms
