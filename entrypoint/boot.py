@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -13,7 +15,8 @@ from entrypoint import __version__
 from entrypoint.certificates import check_certificate, check_files
 from entrypoint.check import run_all
 from entrypoint.logs import configure
-from entrypoint.plan import PLAN_FILE, STATE_FILE, Plan, write_plan
+from entrypoint.plan import PLAN_FILE, RELOAD_JOB, STATE_FILE, Plan, Program, write_plan
+from entrypoint.readiness import in_order
 from entrypoint.render import Files, render_tree, write_tree
 from entrypoint.service import Service, base_env, known_variables
 from entrypoint.settings import Reading, Secret, read
@@ -87,14 +90,23 @@ def secrets_of(value: object) -> Iterator[Secret]:
 
 def plan(service: Service[Any], settings: Any) -> Plan:
     """What the second stage and the health check need to know."""
+    env = base_env(settings)
     return Plan(
         service=service.name,
         version=__version__,
-        programs=service.programs(settings),
+        programs=(*in_order(service.programs(settings), env), *_jobs(env)),
         probes=service.probes(settings),
         log_format=settings.log_format,
         log_level=settings.log_level,
+        deaths_limit=settings.deaths_limit,
     )
+
+
+def _jobs(env: Mapping[str, str]) -> tuple[Program, ...]:
+    """What every service does now and then, beside its daemons."""
+    ours = partial(Program, kind="job", env=env, parser="ours")
+    python = (sys.executable, "-P", "-m")
+    return (ours(name=RELOAD_JOB, argv=(*python, "entrypoint.reload"), limit_s=300),)
 
 
 def render_into(service: Service[Any], env: Mapping[str, str], out: Path) -> Files:

@@ -58,6 +58,11 @@ class Common:
         default="120",
         example="300",
     )
+    deaths_limit: int = var(
+        kinds.integer(1, 1000),
+        "deaths of a daemon within a minute that end the container, with the daemon's own exit code",
+        default="5",
+    )
 
 
 @concern

@@ -25,6 +25,7 @@ _PARSERS = {
     "exim-panic": "exim:parse_panic",
     "exim-reject": "exim:parse_reject",
     "freshclam": "clamav:parse",
+    "ours": "ours:parse",
     "redis": "redis:parse",
     "rspamd": "rspamd:parse",
     "slapd": "slapd:parse",
