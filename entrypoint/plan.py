@@ -66,6 +66,7 @@ class Program:
     limit_s: float = 0.0  # of a once or a job: a run that takes longer is ended; 0: as long as it likes
     stop_signal: str = "TERM"
     grace_s: float = 8.0  # below Docker's default of 10 s
+    linger_s: float = 0.0  # at a stop: what its own children get to finish their work when it has ended
     reload: str = ""
     restart_for: tuple[str, ...] = ()
 

@@ -45,6 +45,9 @@ def program(settings: EximSettings) -> tuple[Program, ...]:
             argv=(EXIM, "-bdf", "-q1m"),
             env=base_env(settings),
             parser="exim-main",
+            # A delivery that is cut off between the other side's answer and our note of it is made twice.
+            grace_s=5.0,
+            linger_s=3.0,
             pipes={"/run/exim/mainlog": "exim-main", "/run/exim/paniclog": "exim-panic"},
         ),
     )

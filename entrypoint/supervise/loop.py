@@ -308,7 +308,8 @@ class Overseer(Supervisor):  # type: ignore[misc]  # the library has no types
     def clean_up(self) -> None:
         """Leave no process behind, and no line unread."""
         began = time.monotonic() if self._began_to_stop is None else self._began_to_stop
-        swept = orphans.sweep(SWEEP_POLITE_S, SWEEP_FORCED_S, self.options.wakeup.fd)
+        linger_s = max((program.linger_s for program in self.options.plan.programs), default=0.0)
+        swept = orphans.sweep(linger_s, SWEEP_POLITE_S, SWEEP_FORCED_S, self.options.wakeup.fd)
         for channel in self.options.channels.values():
             if isinstance(channel, Channel):
                 channel.drain()

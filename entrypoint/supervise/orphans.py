@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+_NOTHING = 0  # kill(2): no signal is sent
+
 
 def children() -> list[int]:
     """The PIDs of all our children, dead ones that nobody has waited for included."""
@@ -26,14 +28,14 @@ def _processes() -> Iterator[tuple[int, str]]:
                 yield int(entry.name), (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()[1]
 
 
-def sweep(polite_s: float, forced_s: float, wakeup: int) -> int:
+def sweep(linger_s: float, polite_s: float, forced_s: float, wakeup: int) -> int:
     """End all our children, and theirs as they become ours; how many it were.
 
-    SIGTERM, after `polite_s` SIGKILL, and after another `forced_s` give up. `wakeup` is the
-    descriptor that becomes readable when a signal arrives.
+    For `linger_s` they may end by themselves, then comes SIGTERM, after `polite_s` SIGKILL, and after
+    another `forced_s` give up. `wakeup` is the descriptor that becomes readable when a signal arrives.
     """
     seen: set[int] = set()
-    for number, limit_s in ((signal.SIGTERM, polite_s), (signal.SIGKILL, forced_s)):
+    for number, limit_s in ((_NOTHING, linger_s), (signal.SIGTERM, polite_s), (signal.SIGKILL, forced_s)):
         deadline = time.monotonic() + limit_s
         told: set[int] = set()
         while (alive := _reap_and_list()) and (left := deadline - time.monotonic()) > 0:

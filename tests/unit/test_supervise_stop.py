@@ -102,6 +102,18 @@ def test_when_one_program_is_hopeless_the_others_stop_too(tmp_path: Path) -> Non
         assert supervised.logged("stopping", why="bad: exit code 5")
 
 
+@pytest.mark.parametrize(("linger_s", "finished"), [(5.0, True), (0.0, False)])
+def test_what_a_daemon_leaves_behind_may_finish_its_work(tmp_path: Path, linger_s: float, finished: bool) -> None:
+    """As long as the plan allows, and the stop takes no longer than the work."""
+    work = f"touch {tmp_path}/begun; sleep 0.5; touch {tmp_path}/finished"
+    with Supervised(tmp_path, sh(f"({work}) & exec sleep 99", linger_s=linger_s)) as supervised:
+        until((tmp_path / "begun").exists)
+        code, took_s = supervised.end()
+        assert code == 0
+        assert (tmp_path / "finished").exists() == finished
+        assert took_s < 2
+
+
 @pytest.mark.parametrize("ignore", ["", "trap '' TERM;"])
 def test_nothing_survives_the_stop(tmp_path: Path, ignore: str) -> None:
     """Grandchildren end with the supervisor, also in a session of their own, deaf to SIGTERM or not."""
