@@ -68,7 +68,7 @@ def check(
     """
     if state.get("phase") == "stopping":
         return Health(well=False, line="unhealthy: stopping")
-    programs = [_look_at(program.name, state, now()) for program in plan.programs]
+    programs = [_look_at(program.name, state, now()) for program in plan.programs if program.kind == "daemon"]
     if not all(program.well for program in programs):
         return _sum_up(programs)
     return _sum_up(programs + _ask_all(plan.probes, ask, budget_s))
