@@ -17,6 +17,8 @@ Renderer = Callable[[dict[str, Any]], str]
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(0x20), 0x7F, *range(0x80, 0xA0))}
+# Marks that reverse the direction of writing: what follows them would look like something else.
+_CONTROL |= {code: f"\\u{code:04x}" for code in (0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))}
 _CONTROL |= {0x0A: "\\n", 0x0D: "\\r", 0x09: "\t", 0x2028: "\\u2028", 0x2029: "\\u2029"}
 _SHORT = {"warning": "warn", "critical": "crit"}
 _COLOUR = {"debug": "2", "info": "32", "warning": "33", "error": "31", "critical": "31;1"}

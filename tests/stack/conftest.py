@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from tests.stack import recording
 from tests.stack.system import System, leaks, make_system, remove, remove_left_overs, without_secrets
 from tools.console import ToolError
 
@@ -28,7 +29,10 @@ def system(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
         start(made)
         pytestconfig.stash[SYSTEM] = made
         yield made
-        require_no_leak(made)
+        if recording.FOLDER:
+            recording.write(made.logs_since() | made.old_logs)
+        else:
+            require_no_leak(made)
     finally:
         remove(made.stack.project)
         signal.signal(signal.SIGTERM, before)

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.containers import Container, container, docker, wait_until
+from tests.stack import recording
 from tests.stack.clients import MX, SOMEONE, Answer, Door, Session, encoded
 from tools.demo.people import Member
 from tools.demo.settings import DEMO_ENV, moved, read_env
@@ -303,7 +304,7 @@ def make_system(folder: Path) -> System:
     """The world, and the stack that is going to run in it."""
     settings = moved(read_env(DEMO_ENV), project=f"postern-stack-{os.getpid()}", folder=folder, network=free_network())
     world = make_world(folder, settings, MEMBERS, PASSWORDS)
-    system = System(Stack({**settings, **CHANGES}), world)
+    system = System(Stack({**settings, **CHANGES}, recording.compose_files(folder)), world)
     lines = (
         f"host-record={RELAY},plain.{OUTSIDE},{system.place(RELAY_PLACE)}",
         f"mx-host={REFUSING_DOMAIN},{RELAY},10",

@@ -23,7 +23,7 @@ SHOWN = dict(re.findall(r"```console\n\$ entrypoint (.*--help)\n((?:(?!```).*\n)
 
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 # Names that are no settings of ours: Compose's, placeholders, and what other systems have.
-OTHERS = {"COMPOSE_PROFILES", "COMPOSE_PROJECT_NAME", "NAME_FILE", "LDAP_HOST"}
+OTHERS = {"NO_COLOR", "COMPOSE_PROFILES", "COMPOSE_PROJECT_NAME", "NAME_FILE", "LDAP_HOST"}
 OTHERS |= {"ENABLE_SPAMASSASSIN", "ENABLE_SRS", "ENABLE_FETCHMAIL", "IMAP_REPLICA_"}
 
 

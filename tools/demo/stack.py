@@ -74,10 +74,14 @@ class Container:
 
 
 class Stack:
-    """The services of the compose file with these settings, under the project name in them."""
+    """The services of the compose file with these settings, under the project name in them.
 
-    def __init__(self, settings: Mapping[str, str]) -> None:
+    `more` are compose files that change it.
+    """
+
+    def __init__(self, settings: Mapping[str, str], more: Sequence[Path] = ()) -> None:
         self.settings = settings
+        self._compose = (*COMPOSE, *(word for path in more for word in ("--file", str(path))))
         self.project = settings["COMPOSE_PROJECT_NAME"]
 
     def up(self, say: Say = print, deadline_s: float = UP_S) -> None:
@@ -142,10 +146,10 @@ class Stack:
 
     def ask(self, *arguments: str, timeout_s: float = ASK_S) -> str:
         """What Compose prints; ToolError with its last words when it fails."""
-        return self._run([*COMPOSE, "--env-file", os.devnull, *arguments], timeout_s)
+        return self._run([*self._compose, "--env-file", os.devnull, *arguments], timeout_s)
 
     def _start(self, *arguments: str, output: Any) -> subprocess.Popen[bytes]:
-        command = [*COMPOSE, "--env-file", os.devnull, "--progress", "plain", *arguments]
+        command = [*self._compose, "--env-file", os.devnull, "--progress", "plain", *arguments]
         return subprocess.Popen(
             command, env=self._environment(), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
         )
@@ -167,7 +171,9 @@ class Stack:
         except subprocess.TimeoutExpired:
             raise ToolError(f"cannot finish {' '.join(command)}: no end after {timeout_s:.0f} s") from None
         if done.returncode:
-            problem = f"cannot {' '.join(arg for arg in command if arg not in COMPOSE)} (exit code {done.returncode}):"
+            problem = (
+                f"cannot {' '.join(arg for arg in command if arg not in self._compose)} (exit code {done.returncode}):"
+            )
             raise ToolError(problem, *done.stderr.strip().splitlines()[-LOG_LINES:])
         return done.stdout
 

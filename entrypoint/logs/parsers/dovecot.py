@@ -65,7 +65,7 @@ def _who(fields: dict[str, Any], prefix: re.Match[str]) -> None:
         fields["pid"] = int(who)
     elif who:
         fields["user"], _, details = who.partition(",")
-        fields.update({"client": details} if details else {})
+        fields.update({"client": details, "address": details.partition(",")[0]} if details else {})
     if first is not None:
         fields.update({"pid": int(first)} if _PID.fullmatch(first) else {"session": first})
     if second is not None:
@@ -76,7 +76,8 @@ def _said(fields: dict[str, Any], message: str) -> None:
     """What the message names as key=value, the mailbox mail went to, and why a login failed."""
     for found in _FIELD.finditer(message):
         value = found["plain"] if found["quoted"] is None else found["quoted"]
-        fields.setdefault(_NAMES.get(found["key"], found["key"]), value)
+        if value and value != "unspecified":  # of a login without a try, of a message without an id
+            fields.setdefault(_NAMES.get(found["key"], found["key"]), value)
     stored = _STORED.search(message)
     if stored:
         fields["mailbox"] = stored["mailbox"]

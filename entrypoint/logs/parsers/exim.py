@@ -5,7 +5,8 @@ deferred (==), completed, rejected. A rejection has a `reason`, one of REASONS, 
 when the client may try again. `login` is "ok" for each message that came with a login (Exim
 writes no line about the login alone), and "failed" for each try that failed. Other fields:
 exim_id, message_id, sender, recipient, recipients, host, helo, address, port, size, user,
-authenticator, local_user, tls, protocol, router, transport, subject, reply, command, error.
+authenticator, local_user, tls, protocol, router, transport, subject, reply, command, error; bounce_of, the
+exim_id of the message that a bounce is about.
 """
 
 from __future__ import annotations
@@ -36,7 +37,6 @@ _NAMES = {
     "P": "protocol",
     "R": "router",
     "T": "transport",
-    "S": "size",
     "X": "tls",
     "U": "local_user",
     "C": "reply",
@@ -46,7 +46,7 @@ _NAMES = {
     "DT": "delivery_time",
 }
 _HOST = re.compile(
-    r"\b(?:H=|failed for |connection from )"
+    r"\b(?:H=|failed for |(?:connection|call|received|message) from )"
     r"(?P<host>[^\s(\[]{1,255})?(?: ?\((?P<helo>[^)]{0,255})\))? ?"
     r"\[(?P<address>[0-9A-Fa-f:.]{2,45})\](?::(?P<port>\d{1,5}))?"
 )
@@ -73,7 +73,11 @@ _SET_ID = re.compile(r"\(set_id=(?P<user>[^)]{0,255})\)")
 _LOOKUP_PASSWORD = re.compile(r'\bpass=(?:"(?:[^"\\]|\\.)*(?:"|$)|\$\{quote:[^}]*(?:\}|$)|\S+)')
 # What comes every minute, and what half of all clients do when they leave.
 _ROUTINE = re.compile(r"(?:Start|End) queue run: |TLS error on connection from .*non-properly terminated")
+_TROUBLE = re.compile(
+    r"Message abandoned|spool directory space|spam acl condition|(?:daemon: )?(?:failed|cannot|unable)\b", re.IGNORECASE
+)
 _DEFERRED = re.compile(r" (?P<error>defer \(-?\d+\).*)$")
+_TIMES = re.compile(r"(?: [DQ]T=[\w.]{1,20})+$")
 
 
 def parse_main(line: str) -> dict[str, Any]:
@@ -132,18 +136,25 @@ def _flagged(fields: dict[str, Any], flag: re.Match[str], message: str) -> None:
     fields["sender" if status == "received" else "recipient"] = address
     if status == "received":
         _recipients(fields, message)
+        if "router" in fields:
+            fields["bounce_of"] = fields.pop("router")
         fields.update({"login": "ok"} if "authenticator" in fields else {})
     elif status == "failed":
-        fields["error"] = _after_colon(message)
+        fields["error"] = _error(_after_colon(message))
     elif status == "deferred":
         found = _DEFERRED.search(message)
-        fields["error"] = found["error"] if found else _after_colon(message)
+        fields["error"] = _error(found["error"] if found else _after_colon(message))
 
 
 def _recipients(fields: dict[str, Any], message: str) -> None:
     _, end, recipients = message.rpartition(" for ")
     if end and all("@" in word for word in recipients.split(" ")):
         fields["recipients"] = recipients.split(" ")
+
+
+def _error(text: str) -> str:
+    """Without the times at its end, which are fields."""
+    return _TIMES.sub("", text)
 
 
 def _after_colon(message: str) -> str:
@@ -161,7 +172,8 @@ def _other(fields: dict[str, Any], message: str) -> None:
     elif rejected:
         _rejected(fields, rejected)
     else:
-        fields["level"] = "debug" if _ROUTINE.match(message) else level_of(message)
+        usual = "warning" if _TROUBLE.match(message) else "info"
+        fields["level"] = "debug" if _ROUTINE.match(message) else level_of(message, usual)
 
 
 def _login_failed(fields: dict[str, Any], failed: re.Match[str], message: str) -> None:
@@ -200,9 +212,14 @@ def _keyed(fields: dict[str, Any], message: str) -> None:
     for found in _FIELD.finditer(f" {message}"):
         key, value = found["key"], found["value"]
         if key == "A":
-            fields["authenticator"], _, fields["user"] = value.partition(":")
+            fields["authenticator"], _, user = value.partition(":")
+            fields.update({"user": user} if user else {})
         elif key == "T" and value.startswith('"'):
             fields["subject"] = value.strip('"')
+        elif key == "C" and not value.startswith('"'):
+            continue  # the commands of a session that Exim has ended
+        elif key == "S":
+            fields.update({"size": int(value)} if value.isdecimal() and len(value) < 16 else {})
         elif key in _NAMES and _NAMES[key] not in fields:
             fields[_NAMES[key]] = _value(key, value)
     host = _HOST.search(message)
@@ -211,10 +228,10 @@ def _keyed(fields: dict[str, Any], message: str) -> None:
         fields.update({"port": int(host["port"])} if host["port"] else {})
 
 
-def _value(key: str, value: str) -> str | int:
-    if key == "S" and value.isdecimal() and len(value) < 16:
-        return int(value)
-    return value.strip('"') if key == "C" else value.strip("<>")
+def _value(key: str, value: str) -> str:
+    if key == "C":
+        return value.strip('"')
+    return value.rstrip(":") if key == "DT" else value.strip("<>")
 
 
 def _keep(fields: dict[str, Any], found: re.Match[str], *names: str) -> None:

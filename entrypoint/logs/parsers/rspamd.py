@@ -1,12 +1,14 @@
 """rspamd's console log: `2026-11-22 19:43:02 [notice] #12(normal) <tag>; module; function: message`.
 
 Fields: process, pid, tag, module, function; of a scanned message: message_id, exim_id (its
-queue id), address, sender, user, verdict (spam, ham), action, score, required, size, recipients.
+queue id), address, sender, user, verdict (spam, ham, skipped), action, score, required, size,
+recipients, virus (where the scanner has found one).
 """
 
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import Any
 
 from entrypoint.logs.parsers.raw import level_of
@@ -30,8 +32,9 @@ _NAMES = {
     "rcpts": "recipients",
 }
 _VERDICT = re.compile(
-    r"\(\w+: (?P<verdict>[TFS]) \((?P<action>[^)]{0,100})\): \[(?P<score>-?[\d.]+)/(?P<required>-?[\d.]+|nan)\]"
+    r"\(\w+: (?P<verdict>[TFS]) \((?P<action>[^)]{0,100})\): \[(?P<score>-?[\d.]+)/(?:(?P<required>-?[\d.]+)|nan)\]"
 )
+_VIRUS = re.compile(r"[\[,]CLAM_VIRUS\([^)]{0,20}\)\{(?P<virus>[^;}]{1,200})")
 _VERDICTS = {"T": "spam", "F": "ham", "S": "skipped"}
 _TROUBLE = re.compile(
     r"^(?:cannot|can't|failed|unable|error|got error)\b|\bfailed to\b|\bcannot (?:connect|open|load|read)\b",
@@ -65,25 +68,20 @@ def _task(fields: dict[str, Any], message: str) -> None:
     for found in _FIELD.finditer(message):
         value = found["plain"] if found["quoted"] is None else found["quoted"]
         fields.setdefault(_NAMES.get(found["key"], found["key"]), value)
-    if fields.get("size", "").isdecimal():
-        fields["size"] = int(fields["size"][:16])
+    size = fields.pop("size", "")
+    fields.update({"size": int(size)} if size.isdecimal() and len(size) < 16 else {})
     if "recipients" in fields:
         fields["recipients"] = fields["recipients"].split(",")
     verdict = _VERDICT.search(message)
     if verdict:
         _judge(fields, verdict)
+        virus = _VIRUS.search(message, verdict.end())
+        fields.update(virus.groupdict() if virus else {})
 
 
 def _judge(fields: dict[str, Any], verdict: re.Match[str]) -> None:
     fields["verdict"] = _VERDICTS[verdict["verdict"]]
     fields["action"] = verdict["action"]
-    fields["score"] = _number(verdict["score"])
-    fields["required"] = _number(verdict["required"])
-
-
-def _number(text: str) -> float | str:
-    """A number, or the text where json has no word for it ("nan")."""
-    try:
-        return text if text == "nan" else float(text)
-    except ValueError:
-        return text
+    for name in ("score", "required"):
+        with suppress(ValueError, TypeError):  # "nan", for which json has no word, is left out
+            fields[name] = float(verdict[name])

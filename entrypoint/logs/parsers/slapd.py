@@ -13,7 +13,8 @@ from typing import Any
 from entrypoint.logs.parsers.raw import level_of
 
 _PREFIX = re.compile(r"(?P<daemon_time>[0-9a-f]{8}\.[0-9a-f]{6,8}) (?:(?P<thread>0x[0-9a-f]+) )?")
-_CONN = re.compile(r"^conn=(?P<conn>\d{1,18}) ")
+_CONN = re.compile(r"^(?:connection_input: )?conn=(?P<conn>\d{1,18}) ")
+_TROUBLE = re.compile(r"TLS: can't|[\w ]{0,60}\bfailed\b|could not|unable|out of memory", re.IGNORECASE)
 _FIELD = re.compile(r'\b(?P<key>op|fd|dn|base|filter|err)=(?:"(?P<quoted>(?:[^"\\]|\\.){0,1000})"|(?P<plain>[^\s"]+))')
 _ADDRESS = re.compile(r"ACCEPT from IP=\[?(?P<address>[0-9A-Fa-f.:]{2,45}?)\]?:\d+ ")
 _NUMBERS = frozenset({"op", "fd", "err"})
@@ -32,7 +33,7 @@ def parse(line: str) -> dict[str, Any]:
         fields["conn"] = int(conn["conn"])
         _operation(fields, message)
     else:
-        fields["level"] = level_of(message)
+        fields["level"] = level_of(message, "warning" if _TROUBLE.match(message) else "info")
     return fields
 
 
@@ -40,9 +41,10 @@ def _operation(fields: dict[str, Any], message: str) -> None:
     """A line about one connection: its fields, and whether anybody wants to see it."""
     for found in _FIELD.finditer(message):
         value = found["plain"] if found["quoted"] is None else found["quoted"]
-        fields[found["key"]] = (
-            int(value) if found["key"] in _NUMBERS and value.isdecimal() and len(value) < 16 else value
-        )
+        if found["key"] not in _NUMBERS:
+            fields[found["key"]] = value
+        elif value.isdecimal() and len(value) < 16:
+            fields[found["key"]] = int(value)
     address = _ADDRESS.search(message)
     if address:
         fields["address"] = address["address"]
