@@ -82,6 +82,7 @@ class Measure:
     kind: str
     where: str = ""
     probe: Probe | None = None
+    late_s: float = 3600.0  # queue: a message that waits longer is worth a warning
 
 
 @dataclass(frozen=True, kw_only=True)

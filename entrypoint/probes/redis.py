@@ -22,6 +22,22 @@ def ask_redis(talk: Talk, probe: Probe) -> str:
     return "PONG"
 
 
+def memory(probe: Probe) -> tuple[int, int]:
+    """Bytes in use, and the limit; 0: none."""
+    with Talk(probe) as talk:
+        if probe.password_file:
+            _log_in(talk, probe)
+        talk.stage = "answer"
+        reply = _command(talk, b"INFO", b"memory")
+        if not reply.startswith("$"):
+            raise _refusal(talk, reply)
+        lines = talk.take(int(reply[1:])).decode(errors="replace").split("\r\n")
+        found = dict(line.partition(":")[::2] for line in lines)
+        if not found.keys() >= {"used_memory", "maxmemory"}:
+            raise talk.error("does not tell how much memory it uses")
+        return int(found["used_memory"]), int(found["maxmemory"])
+
+
 def _log_in(talk: Talk, probe: Probe) -> None:
     talk.stage = "login"
     talk.secret = read_password(probe)

@@ -81,9 +81,9 @@ def smtp_probe(port: int, tls: str = "") -> Probe:
     return Probe(kind="smtp", host="127.0.0.1", port=port, tls=tls, expect="" if tls else "STARTTLS")
 
 
-def measures(_settings: EximSettings) -> tuple[Measure, ...]:
-    """What waits, and the room for more."""
-    return Measure(kind="queue", where=SPOOL), Measure(kind="room", where=SPOOL)
+def measures(late_s: float = 3600.0) -> tuple[Measure, ...]:
+    """What waits, and the room for more; `late_s` is when a message that waits is worth a warning."""
+    return Measure(kind="queue", where=SPOOL, late_s=late_s), Measure(kind="room", where=SPOOL)
 
 
 def dns_need(settings: EximSettings, name: str) -> Need:
