@@ -15,11 +15,12 @@ from entrypoint import __version__
 from entrypoint.certificates import check_certificate, check_files
 from entrypoint.check import run_all
 from entrypoint.logs import configure
-from entrypoint.plan import PLAN_FILE, RELOAD_JOB, STATE_FILE, Plan, Program, write_plan
+from entrypoint.plan import LOOK_FILE, LOOK_JOB, PLAN_FILE, RELOAD_JOB, STATE_FILE, Plan, Program, write_plan
 from entrypoint.readiness import in_order
 from entrypoint.render import Files, render_tree, write_tree
 from entrypoint.service import Service, base_env, known_variables
 from entrypoint.settings import Reading, Secret, read
+from entrypoint.settings.concerns import Common
 from entrypoint.supervise import become_supervisor
 from entrypoint.volumes import check_writable
 from entrypoint.wait import wait_for
@@ -27,7 +28,7 @@ from entrypoint.wait import wait_for
 
 def run(service: Service[Any], env: Mapping[str, str]) -> NoReturn:
     """Boot `service` and become its supervisor; every refusal is an exception with an exit code."""
-    for left_over in (STATE_FILE, PLAN_FILE):  # by an earlier start, where /run outlives the container
+    for left_over in (STATE_FILE, PLAN_FILE, LOOK_FILE):  # by an earlier start, where /run outlives the container
         left_over.unlink(missing_ok=True)
     settings = prepare(service, env)
     log = structlog.get_logger()
@@ -94,19 +95,24 @@ def plan(service: Service[Any], settings: Any) -> Plan:
     return Plan(
         service=service.name,
         version=__version__,
-        programs=(*in_order(service.programs(settings), env), *_jobs(env)),
+        programs=(*in_order(service.programs(settings), env), *_jobs(settings, env)),
         probes=service.probes(settings),
+        needs=service.needs(settings),
+        measures=service.measures(settings),
         log_format=settings.log_format,
         log_level=settings.log_level,
         deaths_limit=settings.deaths_limit,
     )
 
 
-def _jobs(env: Mapping[str, str]) -> tuple[Program, ...]:
+def _jobs(settings: Common, env: Mapping[str, str]) -> tuple[Program, ...]:
     """What every service does now and then, beside its daemons."""
     ours = partial(Program, kind="job", env=env, parser="ours")
     python = (sys.executable, "-P", "-m")
-    return (ours(name=RELOAD_JOB, argv=(*python, "entrypoint.reload"), limit_s=300),)
+    return (
+        ours(name=RELOAD_JOB, argv=(*python, "entrypoint.reload"), limit_s=300),
+        ours(name=LOOK_JOB, argv=(*python, "entrypoint.look"), every_s=settings.look_s, limit_s=25.0),
+    )
 
 
 def render_into(service: Service[Any], env: Mapping[str, str], out: Path) -> Files:

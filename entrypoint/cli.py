@@ -81,6 +81,11 @@ def _parser() -> _Parser:
     plan.set_defaults(command=_plan)
 
     health = commands.add_parser("health", help="say in one line whether the service is well")
+    depth = health.add_mutually_exclusive_group()
+    depth.add_argument("--live", action="store_true", help="its programs run: no new container would be better")
+    depth.add_argument("--ready", action="store_true", help="it also answers, and so does what it needs (default)")
+    depth.add_argument("--deep", action="store_true", help="all that can be asked and measured, and a message sent")
+    health.add_argument("--json", action="store_true", help="everything that was found out, for programs")
     health.set_defaults(command=_health)
     return parser
 
@@ -139,10 +144,10 @@ def _plan(_options: argparse.Namespace) -> int:
     return 0
 
 
-def _health(_options: argparse.Namespace) -> int:
+def _health(options: argparse.Namespace) -> int:
     from entrypoint import health
 
-    return health.main()
+    return health.main([f"--{name}" for name in (*health.MODES, "json") if getattr(options, name)])
 
 
 def _environment(file: Path | None) -> Mapping[str, str]:

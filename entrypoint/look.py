@@ -30,8 +30,7 @@ from entrypoint.plan import LOOK_FILE, PLAN_FILE, Measure, Need, Plan, Probe, re
 from entrypoint.probes import ask as ask_for_real
 from entrypoint.probes import where
 
-LIMIT_S = 25.0  # for the supervisor: a look that takes longer is ended
-_BUDGET_S = 20.0  # for all needs together: what is left is for the measures
+_BUDGET_S = 20.0  # for all needs together; the job is given 25
 _LEAST_S = 0.1
 
 Ask = Callable[[Probe], str]

@@ -21,6 +21,7 @@ PLAN_FILE = RUN_DIR / "plan.json"
 STATE_FILE = RUN_DIR / "state.json"
 LOOK_FILE = RUN_DIR / "look.json"
 SECRETS_DIR = RUN_DIR / "secrets"
+LOOK_JOB = "look"  # the program of the plan that writes look.json
 RELOAD_JOB = "reload"  # the program of the plan that runs for SIGHUP and for changed files
 
 __all__ = ["Measure", "Need", "Plan", "Probe", "Program", "read_plan", "write_atomically", "write_plan"]

@@ -63,6 +63,12 @@ class Common:
         "deaths of a daemon within a minute that end the container, with the daemon's own exit code",
         default="5",
     )
+    look_s: int = var(
+        kinds.integer(1, 3600),
+        "seconds between two looks at needed services, queue, room and the like; who has not answered for three "
+        "times as long makes a service unhealthy",
+        default="30",
+    )
 
 
 @concern

@@ -1,0 +1,29 @@
+"""`entrypoint health --deep`: everything asked, measured and tried now."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from entrypoint.look import last_look, look
+from entrypoint.plan import read_plan
+
+if TYPE_CHECKING:
+    from entrypoint.health import Report
+
+
+def examine(report: Report, run_dir: str) -> None:
+    """Add what is needed, measured and tried to the report of what runs and answers."""
+    plan = read_plan(Path(run_dir, "plan.json"))
+    found = look(plan, last_look(Path(run_dir, "look.json")))
+    report.details.update(needs=found["needs"], measures=found["measures"], looked_at=found["at"])
+    for name, need in found["needs"].items():
+        if need["ok"]:
+            report.good.append(f"{name} answers")
+        else:
+            (report.problems if need["required"] else report.warnings).append(f"{name}: {need['line']}")
+    for value in found["measures"]:
+        if value["problem"]:
+            report.problems.append(value["problem"])
+        elif value["warning"]:
+            report.warnings.append(value["warning"])
