@@ -151,8 +151,9 @@ def read_lines(descriptor: int) -> list[dict[str, Any]]:
 
 
 def flood(done: Path) -> str:
-    """A program that writes 5 MB in 5,000 lines, and then a file to say so."""
-    return f"for n in range(5000): print('x' * 1000)\nopen({str(done)!r}, 'w')\nimport signal; signal.pause()"
+    """A program that writes 10 MB in 100,000 lines, and then a file to say so."""
+    lines = "import sys; sys.stdout.writelines('x' * 99 + '\\n' for n in range(100_000)); sys.stdout.flush()"
+    return f"{lines}\nopen({str(done)!r}, 'w')\nimport signal; signal.pause()"
 
 
 def test_an_unread_stderr_holds_up_neither_daemon_nor_stop(tmp_path: Path) -> None:
@@ -178,7 +179,7 @@ def test_what_was_dropped_is_counted_when_stderr_is_read_again(tmp_path: Path) -
     seen = sum(line["program"] == "daemon" for line in lines)
     dropped = sum(line["count"] for line in lines if line["event"].startswith("log lines dropped"))
     assert dropped > 0
-    assert 5000 - 10 <= seen + dropped <= 5000 + 10  # our own lines may be among the dropped
+    assert 100_000 - 10 <= seen + dropped <= 100_000 + 10  # our own lines may be among the dropped
 
 
 def test_a_slow_reader_loses_nothing(tmp_path: Path) -> None:
