@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 
 from tests.containers import IMAGES, docker
@@ -26,7 +27,7 @@ PACKAGES = {
 PARSERS = "/opt/postern/lib/entrypoint/logs/parsers"
 UNREAD = """
 from entrypoint.logs.parsers.raw import level_of
-NAMES = ()
+NAMES, Parse = (), None
 def parser(name):
     return lambda line: {"event": line, "level": level_of(line), "parser": name}
 """
@@ -65,6 +66,7 @@ def daemons_lines(lines: Iterable[str]) -> Iterable[dict[str, str]]:
     return (event for event in events if "parser" in event and event["program"] != "entrypoint")
 
 
+@cache
 def package(service: str) -> str:
     """Name and version of what runs there."""
     image, name = next((image, name) for image, (name, services) in PACKAGES.items() if service in services)
