@@ -87,6 +87,17 @@ def _parser() -> _Parser:
     depth.add_argument("--deep", action="store_true", help="all that can be asked and measured, and a message sent")
     health.add_argument("--json", action="store_true", help="everything that was found out, for programs")
     health.set_defaults(command=_health)
+
+    trace = commands.add_parser("trace", help="show the way of one message through all services (on the host)")
+    trace.add_argument("message", metavar="MESSAGE-ID", help="with or without <>; or Exim's id of the message")
+    trace.add_argument(
+        "--file",
+        type=Path,
+        metavar="FILE",
+        help="read the log from this file (- is standard input), not from docker compose",
+    )
+    trace.add_argument("--json", action="store_true", help="every step with its fields, for programs")
+    trace.set_defaults(command=_trace)
     return parser
 
 
@@ -148,6 +159,12 @@ def _health(options: argparse.Namespace) -> int:
     from entrypoint import health
 
     return health.main([f"--{name}" for name in (*health.MODES, "json") if getattr(options, name)])
+
+
+def _trace(options: argparse.Namespace) -> int:
+    from entrypoint import trace
+
+    return trace.main(options.message, options.file, machine=options.json)
 
 
 def _environment(file: Path | None) -> Mapping[str, str]:

@@ -70,7 +70,7 @@ def _body(event: Mapping[str, Any]) -> str:
     text = str(event["event"])
     line = f"{event['process']}: {text}" if "process" in event else text
     told = [f"{k}={_plain(v)}" for k, v in event.items() if k not in _UNSHOWN and not _stands_in(text, v)]
-    return "  ".join([_escape(line), " ".join(told)]).rstrip(" ") + _exception(event)
+    return "  ".join([escape(line), " ".join(told)]).rstrip(" ") + _exception(event)
 
 
 def _stands_in(text: str, value: object) -> bool:
@@ -88,13 +88,13 @@ def _plain(value: object) -> str:
     if isinstance(value, (list, tuple)):
         return ",".join(map(_plain, value))
     text = str(value)
-    return _encode(text) if not text or set(text) & set(' "=') else _escape(text)
+    return _encode(text) if not text or set(text) & set(' "=') else escape(text)
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
     return text if text.isprintable() else text.translate(_CONTROL)
 
 
 def _exception(event: Mapping[str, Any]) -> str:
     """A traceback of ours below its event, each line indented: the only event of many lines."""
-    return "".join(f"\n    {_escape(line)}" for line in str(event.get("exception", "")).splitlines())
+    return "".join(f"\n    {escape(line)}" for line in str(event.get("exception", "")).splitlines())
