@@ -101,6 +101,7 @@ def plan(service: Service[Any], settings: Any) -> Plan:
         measures=service.measures(settings),
         log_format=settings.log_format,
         log_level=settings.log_level,
+        metrics_port=settings.metrics_port,
         deaths_limit=settings.deaths_limit,
     )
 

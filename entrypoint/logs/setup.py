@@ -6,11 +6,14 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 
 from entrypoint.logs.render import Renderer, console_renderer, render_json
+
+if TYPE_CHECKING:
+    from entrypoint.logs.counts import Counts
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 ALIASES = {"warn": "warning", "fatal": "critical", "exception": "error"}
@@ -29,12 +32,13 @@ class Sink(Protocol):
 
 @dataclass(frozen=True)
 class Logs:
-    """Where lines go, how they look, and from which level on they are wanted."""
+    """Where lines go, how they look, from which level on they are wanted, and who counts them."""
 
     render: Renderer
     sink: Sink
     service: str
     threshold: int
+    counts: Counts | None = None
 
 
 def configure(

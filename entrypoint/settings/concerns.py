@@ -63,6 +63,12 @@ class Common:
         "deaths of a daemon within a minute that end the container, with the daemon's own exit code",
         default="5",
     )
+    metrics_port: int = var(
+        kinds.integer(0, 65535),
+        "port in each container that answers GET /metrics, for Prometheus in the same network; 0: none",
+        default="0",
+        example="9466",
+    )
     look_s: int = var(
         kinds.integer(1, 3600),
         "seconds between two looks at needed services, queue, room and the like; who has not answered for three "

@@ -16,15 +16,17 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, ParamSpec
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 import structlog
 
 from entrypoint.errors import EntrypointError
 from entrypoint.logs import Logs, configure, log_line
+from entrypoint.logs.counts import Counts
 from entrypoint.plan import RELOAD_JOB, STATE_FILE, Plan
 from entrypoint.supervise import orphans
 from entrypoint.supervise.become import HANDLED
@@ -47,6 +49,9 @@ from entrypoint.supervise.output import Output
 from entrypoint.supervise.reloading import Reloading
 from entrypoint.supervise.state import StateFile
 
+if TYPE_CHECKING:
+    from entrypoint.supervise.scrape import Scrapes
+
 # What a stop may take beyond the programs' grace time, all below Docker's 10 s.
 SWEEP_POLITE_S = 0.5
 SWEEP_FORCED_S = 0.5
@@ -63,6 +68,8 @@ def run(plan: Plan, state_file: Path | None = None, launched: Launched | None = 
     """Supervise `plan` in this process until it ends; the exit code."""
     output = Output(sys.stderr.fileno())
     logs = configure(plan.log_format, plan.log_level, output, service=plan.service)
+    if plan.metrics_port:
+        logs = replace(logs, counts=Counts())
     try:
         adopt_orphans()
         return _run(Options(plan, output, logs, launched), state_file or STATE_FILE)
@@ -204,6 +211,21 @@ class Options(ServerOptions):  # type: ignore[misc]  # the library has no types
     make_logger = set_uid_or_exit = set_rlimits_or_exit = write_pidfile = cleanup = _nothing
 
 
+def offer_metrics(options: Options, children: Mapping[str, Child], folder: Path) -> Scrapes | None:
+    """Who answers for METRICS_PORT, if that is wanted; without it nothing of that is even loaded."""
+    if not (options.plan.metrics_port and options.logs.counts):
+        return None
+    from entrypoint.supervise.metrics import Metrics
+    from entrypoint.supervise.scrape import Scrapes
+
+    metrics = Metrics(options.plan.service, children, options.logs.counts, folder)
+    try:
+        return Scrapes(options.plan.metrics_port, lambda: metrics.text(options.output.dropped_lines), options.channels)
+    except OSError as why:
+        log.error("cannot offer metrics", port=options.plan.metrics_port, reason=why.strerror)  # noqa: TRY400
+        return None
+
+
 class Overseer(Supervisor):  # type: ignore[misc]  # the library has no types
     """supervisor's main loop, that wakes at once, treats signals our way, and survives our bugs."""
 
@@ -224,6 +246,7 @@ class Overseer(Supervisor):  # type: ignore[misc]  # the library has no types
         """Called between events.clear() and the first round, where supervisor opens its web server."""
         events.subscribe(events.ProcessStateEvent, guarded(self._note_state))
         self._reloading = Reloading(self.children, self.options.plan, self._state_file.path.parent)
+        self._scrapes = offer_metrics(self.options, self.children, self._state_file.path.parent)
         log.info("supervising", programs=[name for name, child in self.children.items() if child.program.kind != "job"])
         for name, process in self.options.launched.processes.items():
             self.children[name].adopt(process)
@@ -249,13 +272,20 @@ class Overseer(Supervisor):  # type: ignore[misc]  # the library has no types
         """Do what is to be done now and then, save the state, and say when there is something next."""
         self._look()
         self._save_state()
-        deadlines = [thing.deadline_s() for thing in (*self.children.values(), self.options.output, self._reloading)]
+        deadlines = [thing.deadline_s() for thing in (*self.children.values(), *self._others())]
         return min((seconds for seconds in deadlines if seconds is not None), default=None)
+
+    def _others(self) -> list[Output | Reloading | Scrapes]:
+        """What has something to do now and then, beside the programs."""
+        others = (self.options.output, self._reloading, self._scrapes)
+        return [other for other in others if other is not None]
 
     @guarded
     def _look(self) -> None:
         if self._began_to_stop is None:
             self._reloading.look()
+        if self._scrapes is not None:
+            self._scrapes.look()
 
     @guarded
     def _save_state(self) -> None:

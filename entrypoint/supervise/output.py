@@ -34,7 +34,8 @@ class Output:
         self.fd, self._restore = _unblocked(descriptor)
         self._lines: deque[bytes] = deque()
         self._size = 0
-        self._dropped = 0
+        self._dropped = 0  # since it was told last
+        self.dropped_lines = 0  # in all
         self._progress = time.monotonic()
         self._retry = 0.0
 
@@ -43,7 +44,7 @@ class Output:
         data = text.encode("utf-8", "backslashreplace")
         self._tell_dropped()
         if self._full(len(data)):
-            self._dropped += 1
+            self._drop(1)
         else:
             self._append(data)
         return len(text)
@@ -116,10 +117,14 @@ class Output:
             return 0
         except OSError:  # no reader any more, a closed terminal, a full disk: try again later
             self._retry = time.monotonic() + PATIENCE_S
-            self._dropped += 1 + len(self._lines)
+            self._drop(1 + len(self._lines))
             self._lines.clear()
             self._size = 0
             return None
+
+    def _drop(self, lines: int) -> None:
+        self._dropped += lines
+        self.dropped_lines += lines
 
     def _full(self, more: int) -> bool:
         """Whether `more` bytes have no room. Once lines are dropped, there is room again only
