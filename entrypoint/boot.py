@@ -99,6 +99,7 @@ def plan(service: Service[Any], settings: Any) -> Plan:
         probes=service.probes(settings),
         needs=service.needs(settings),
         measures=service.measures(settings),
+        letter=service.letter(settings),
         log_format=settings.log_format,
         log_level=settings.log_level,
         metrics_port=settings.metrics_port,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from entrypoint.letter import send
 from entrypoint.look import last_look, look
-from entrypoint.plan import read_plan
+from entrypoint.plan import Letter, read_plan
 
 if TYPE_CHECKING:
     from entrypoint.health import Report
@@ -27,3 +29,24 @@ def examine(report: Report, run_dir: str) -> None:
             report.problems.append(value["problem"])
         elif value["warning"]:
             report.warnings.append(value["warning"])
+    for path, expires in plan.expires.items():
+        if expires < report.at:
+            report.problems.append(f"the certificate {path} has expired")
+    if plan.letter:
+        _send(report, plan.letter)
+
+
+def _send(report: Report, letter: Letter) -> None:
+    """A message through the whole system."""
+    if not letter.recipient:
+        report.good.append("no message was sent: HEALTH_MAILBOX is not set")
+        report.details["message"] = {"sent": False}
+        return
+    journey = send(letter)
+    report.details["message"] = {"sent": True, **asdict(journey)}
+    if not journey.ok:
+        report.problems.append(journey.line)
+        return
+    report.good.append(journey.line)
+    if journey.folder != "INBOX":
+        report.warnings.append(f"the message to {letter.recipient} was taken for spam, and came to {journey.folder}")

@@ -87,6 +87,15 @@ class Measure:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Letter:
+    """The message that `health --deep` sends to a member, and where it has to come out."""
+
+    recipient: str  # empty: none is wanted
+    entrance: Probe  # the SMTP server that takes it
+    mailbox: tuple[str, ...]  # a command that speaks IMAP as the recipient, without a login
+
+
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """Everything that the supervisor, the health check and their like know of a service."""
 
@@ -96,6 +105,7 @@ class Plan:
     probes: tuple[Probe, ...] = ()  # what the service itself must answer
     needs: tuple[Need, ...] = ()  # what was waited for, and is asked again now and then
     measures: tuple[Measure, ...] = ()
+    letter: Letter | None = None
     watch: Mapping[str, str] = field(default_factory=dict)  # path → how it was when it was read
     expires: Mapping[str, float] = field(default_factory=dict)  # certificate's file → seconds since the epoch
     log_format: str = "console"  # or "json"
@@ -119,6 +129,7 @@ class Plan:
                 "probes": _probes(data["probes"]),
                 "needs": tuple(_need(n) for n in data["needs"]),
                 "measures": tuple(_measure(m) for m in data["measures"]),
+                "letter": _letter(data["letter"]) if data["letter"] else None,
             }
         )
 
@@ -138,6 +149,10 @@ def _need(data: dict[str, Any]) -> Need:
 
 def _measure(data: dict[str, Any]) -> Measure:
     return Measure(**{**data, "probe": Probe(**data["probe"]) if data["probe"] else None})
+
+
+def _letter(data: dict[str, Any]) -> Letter:
+    return Letter(**{**data, "entrance": Probe(**data["entrance"]), "mailbox": tuple(data["mailbox"])})
 
 
 def write_atomically(path: Path, text: str, mode: int = 0o600) -> None:

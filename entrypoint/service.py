@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from entrypoint.errors import UsageError
-from entrypoint.plan import SECRETS_DIR, Measure, Need, Probe, Program
+from entrypoint.plan import SECRETS_DIR, Letter, Measure, Need, Probe, Program
 from entrypoint.settings import Secret, concerns
 from entrypoint.settings.concerns import Common
 from entrypoint.settings.schema import Var, variables
@@ -45,6 +45,8 @@ class Service(Generic[S]):
     needs: Callable[[S], tuple[Need, ...]] = lambda _settings: ()
     # What the job `look` measures now and then: see entrypoint.measures.
     measures: Callable[[S], tuple[Measure, ...]] = lambda _settings: ()
+    # What `health --deep` sends through the whole system, where the mailboxes are.
+    letter: Callable[[S], Letter | None] = lambda _settings: None
     checks: Callable[[S], tuple[Command, ...]] = lambda _settings: ()
     prepare: Callable[[S], tuple[Command, ...]] = lambda _settings: ()
     # Names for the templates beside the settings' own fields.

@@ -33,6 +33,27 @@ def _ask_smtp(talk: Talk, probe: Probe, hello: str) -> str:
     return _described(f"{greeting[:3]} {greeting[4:].partition(' ')[0]}".strip(), probe, offered)
 
 
+def hand_over(probe: Probe, recipient: str, message: bytes) -> str:
+    """The server's words for a message that it takes, from nobody (<>), so that nothing comes back.
+
+    ProbeError when it does not. `message` has CRLF at the ends of its lines and no line that begins with a dot.
+    """
+    with Talk(probe) as talk:
+        _smtp_reply(talk)
+        hello = f"EHLO {_own_name(talk)}"
+        _offers(talk, probe, lambda: _smtp_command(talk, hello), lambda: _smtp_command(talk, "STARTTLS"))
+        _smtp_command(talk, "MAIL FROM:<>")
+        _smtp_command(talk, f"RCPT TO:<{recipient}>")
+        talk.send_line("DATA")
+        answer = talk.line()
+        if not answer.startswith("354"):
+            raise talk.error(f"refuses DATA: {talk.quote(answer)}", curable=answer.startswith("4"))
+        talk.sendall(message + b".\r\n")
+        taken = talk.quote(_smtp_reply(talk)[-1])
+        talk.leave("QUIT")
+        return taken
+
+
 def _own_name(talk: Talk) -> str:
     """Our name for EHLO; the address instead where a server would refuse the name's characters."""
     name = socket.gethostname()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from entrypoint.plan import Measure, Need, Probe, Program
+from entrypoint.plan import Letter, Measure, Need, Probe, Program
 from entrypoint.service import Command, Service, base_env, secret_file
 from entrypoint.settings import concern
 from entrypoint.settings.concerns import Common, Exim, Hosts, Imap, Members, Size, Tls, Trust
@@ -76,6 +76,26 @@ def _directory(settings: Settings, url: str) -> Probe:
     )
 
 
+def letter(settings: Settings) -> Letter:
+    """From nobody to HEALTH_MAILBOX, as from the world; IMAP is spoken with Dovecot's own program, which needs no
+    password where it may read the mailboxes anyway.
+    """
+    recipient = settings.health_mailbox or ""
+    return Letter(
+        recipient=recipient,
+        entrance=Probe(
+            kind="smtp",
+            host=str(settings.exim_external_ip),
+            port=1025,
+            tls="starttls",
+            server_name=settings.exim_external_host,
+            ca_file=settings.tls_ca,
+            timeout_s=30.0,
+        ),
+        mailbox=("/usr/lib/dovecot/imap", "-c", CONFIG, "-u", recipient),
+    )
+
+
 def prepare(_settings: Settings) -> tuple[Command, ...]:
     return (
         Command(
@@ -127,6 +147,7 @@ SERVICE = Service(
     programs=programs,
     probes=probes,
     needs=needs,
+    letter=letter,
     measures=lambda _settings: (Measure(kind="room", where=STORE),),
     checks=checks,
     prepare=prepare,

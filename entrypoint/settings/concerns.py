@@ -246,6 +246,12 @@ class Imap:
     imap_mail_debug: bool = var(kinds.boolean, "log what Dovecot does with mailboxes", default=OFF)
     enable_pop3: bool = var(kinds.boolean, "POP3 on 1110 and 1995", default=OFF)
     enable_managesieve: bool = var(kinds.boolean, "ManageSieve on 4190", default=ON)
+    health_mailbox: str | None = var(
+        kinds.email,
+        "address of a member that nobody uses: health --deep sends it a message through the whole system",
+        default=None,
+        example="health@example.org",
+    )
     mailbox_size_limit: int = var(
         kinds.quota,
         "quota of members whose directory entry has none; 0: no limit",

@@ -40,13 +40,21 @@ MEMBERS = (
     Member("carol", may_mail=False),
     Member("dave", quota_mb=1),
     Member("erin"),
+    Member("health"),
 )
 # The relay of tests/stack/relay.py, a domain that does not exist, and one whose server refuses everybody.
 RELAY = f"relay.{OUTSIDE}"
 RELAY_PLACE = 98
 UNKNOWN_DOMAIN = "unknown.test"
 REFUSING_DOMAIN = "refusing.test"
-CHANGES = {"LOG_FORMAT": "json", "MESSAGE_SIZE_LIMIT": "3M", "POSTGREY_DELAY": "1", "HEALTH_INTERVAL": "4s"}
+HEALTH_MAILBOX = "health@example.test"
+CHANGES = {
+    "LOG_FORMAT": "json",
+    "MESSAGE_SIZE_LIMIT": "3M",
+    "POSTGREY_DELAY": "1",
+    "HEALTH_INTERVAL": "4s",
+    "HEALTH_MAILBOX": HEALTH_MAILBOX,
+}
 EXIMS = ("exim-external", "exim-int-mailout", "exim-ext-mailout")
 
 

@@ -157,7 +157,11 @@ LINES: list[tuple[str, str, dict[str, Any]]] = [
         "Nov 22 19:43:02 lmtp(alice)<12><Abc>: Info: msgid=<m1@x>: saved mail to INBOX",
         {"mailbox": "INBOX", "message_id": "m1@x"},
     ),
-    ("dovecot", "Nov 22 19:43:02 lmtp(34): Info: Connect from 172.20.0.3", {"process": "lmtp", "pid": 34}),
+    (
+        "dovecot",
+        "Nov 22 19:43:02 lmtp(34): Info: Disconnect from 172.20.0.3: Connection closed",
+        {"process": "lmtp", "pid": 34},
+    ),
     (
         "dovecot",
         "Nov 22 19:43:02 auth(alice@example.org,172.20.0.1,sasl:plain)<s1>: Info: ldap: Password mismatch",
@@ -472,7 +476,8 @@ def test_a_password_that_exim_quotes_is_masked(query: str) -> None:
         ("exim-main", "2026-11-22 20:34:05 Start queue run: pid=182", "debug"),
         ("exim-main", "2026-11-22 20:34:05 Start of something else", "info"),
         ("dovecot", "Nov 22 20:40:21 lmtp(36): Info: Connect from 127.0.0.1", "debug"),
-        ("dovecot", "Nov 22 20:40:21 lmtp(36): Info: Connect from 172.20.0.3", "info"),
+        ("dovecot", "Nov 22 20:40:21 lmtp(36): Info: Connect from 172.20.0.3", "debug"),
+        ("dovecot", "Nov 22 20:40:21 lmtp(36): Info: Disconnect from 172.20.0.3: Connection closed", "info"),
         (
             "dovecot",
             (

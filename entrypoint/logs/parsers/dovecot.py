@@ -32,9 +32,11 @@ _FIELD = re.compile(r"\b(?P<key>user|method|rip|session|msgid|box)=(?:<(?P<quote
 _PID = re.compile(r"[1-9][0-9]{0,9}")
 _NAMES = {"rip": "address", "msgid": "message_id", "box": "mailbox"}
 _STORED = re.compile(r"(?:saved mail to|stored mail into mailbox) (?P<quote>'?)(?P<mailbox>.{1,500}?)(?P=quote)$")
-# The health check, every few seconds: it greets from inside of the container, and leaves without a login.
+# The health check, every few seconds: it greets from inside of the container, and leaves without a login. At LMTP the
+# Exims ask now and then, too; when they deliver, other lines tell more.
 _ROUTINE = re.compile(
     r"Login aborted: .*\(no_auth_attempts\): .* rip=127\.0\.0\.1,|(?:C|Disc)onnect from 127\.0\.0\.1\b"
+    r"|Connect from |Disconnect from \S+: Logged out \(state=READY\)"
 )
 _ABORTED = re.compile(r"^Login aborted: .*?\((?P<error>[^()]*)\) \((?P<code>\w+)\): ")
 _ATTEMPTS = re.compile(r"\b(\d{1,9}) attempts")

@@ -1,0 +1,98 @@
+"""Health of the running system: who misses something is not ready, but alive; a message goes all the way."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+
+from tests.containers import Container, wait_until
+from tests.stack.system import HEALTH_MAILBOX, System, is_well
+
+pytestmark = pytest.mark.stack
+
+
+def health(service: Container, *options: str) -> dict[str, Any]:
+    """What the health check finds out."""
+    found: dict[str, Any] = json.loads(service.run("entrypoint", "health", "--json", *options, check=False))
+    return found
+
+
+def test_without_the_directory_imap_is_not_ready_but_alive(system: System) -> None:
+    """Three looks later, with the reason; and ready again as soon as it has answered once."""
+    with system.twin("imap", {"LOOK_S": "1"}) as imap:
+        imap.wait_healthy()
+        with system.stopped("ldap"):
+            wait_until(lambda: not is_well(imap), 20, "imap is not ready")
+            found = health(imap)
+            assert "ldap has not answered for" in found["line"]
+            assert "ldaps://" in found["line"]
+            alive = health(imap, "--live")
+            assert (alive["well"], alive["line"][:14]) == (True, "alive: dovecot")
+            assert not health(imap, "--deep")["well"]
+        wait_until(lambda: is_well(imap), 20, "imap is ready again")
+        assert imap.state()["Running"]
+        told = [event["event"] for event in imap.events() if event.get("need") == "ldap"]
+        assert told[-2:] == ["a needed service does not answer", "a needed service answers again"]
+
+
+def test_what_is_only_useful_may_be_away(system: System) -> None:
+    """Mail for members waits in the queue of the MX without imap: that is a warning."""
+    with system.twin("exim-external", {"LOOK_S": "1"}) as exim:
+        exim.wait_healthy()
+        with system.stopped("imap"):
+            found = wait_until(lambda: health(exim)["warnings"], 20, "a warning")
+            assert found[0].startswith("lmtp has not answered for")
+            assert is_well(exim)
+        wait_until(lambda: not health(exim)["warnings"], 20, "no warning any more")
+
+
+def test_a_message_goes_all_the_way_and_away(system: System) -> None:
+    """SMTP, verdict, LMTP, IMAP; nothing is left, and the line says how long it took."""
+    imap = system.service("imap")
+    before = time.time()
+    found = health(imap, "--deep")
+    message = found["message"]
+    assert found["well"], found["line"]
+    assert (message["sent"], message["ok"], message["folder"]) == (True, True, "INBOX")
+    assert 0 < message["accepted_s"] < message["seconds"] < 30
+    assert f"to {HEALTH_MAILBOX}" in found["line"] or found["warnings"]
+    assert before <= found["looked_at"] <= time.time()
+    for folder in ("INBOX", "Junk"):
+        with system.imap("health") as session:
+            assert session.select(folder, readonly=True) == ("OK", [b"0"])
+    events = [json.loads(line) for line in system.logs_since()["exim-external"].splitlines() if line.startswith("{")]
+    delivered = [e for e in events if e.get("status") == "delivered" and e.get("recipient") == HEALTH_MAILBOX]
+    assert len(delivered) >= 1
+
+
+def test_a_message_that_is_not_taken(system: System) -> None:
+    """Without a verdict nothing is: the words of the server are the reason, and the rest is told as well."""
+    with system.stopped("rspam"):
+        found = health(system.service("imap"), "--deep")
+        assert not found["well"]
+        assert f"a message to {HEALTH_MAILBOX} was not taken by smtp://" in found["line"]
+        assert "451" in found["message"]["line"]
+        assert not health(system.service("exim-external"), "--deep")["well"]
+        assert health(system.service("exim-external"), "--live")["well"]
+
+
+@pytest.mark.parametrize(
+    "service", ["exim-ext-mailout", "exim-external", "exim-int-mailout", "ldap", "mail-dnsmasq", "mail-redis", "rspam"]
+)
+def test_every_service_is_well_to_the_depth(system: System, service: str) -> None:
+    """What it needs answers, its figures are there, and none of them failed."""
+
+    def well() -> dict[str, Any]:
+        found = health(system.service(service), "--deep")
+        return found if found["well"] else {}
+
+    found = wait_until(well, 60, "well to the depth")
+    assert all(need["ok"] for need in found["needs"].values())
+    names = {measure["name"] for measure in found["measures"]}
+    assert "measure_failed" not in names
+    assert {"exim": {"queue_messages", "room_free_bytes"}, "ldap": {"round_trip_seconds"}}.get(
+        service.partition("-")[0], set()
+    ) <= names
