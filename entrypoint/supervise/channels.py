@@ -55,9 +55,12 @@ class Lines:
         """Take each line that ends in `data`, and keep what follows."""
         first, *others = data.split(b"\n")
         self._keep(first)
-        for piece in others:
+        if others:
             self.end()
-            self._keep(piece)
+            last = others.pop()
+            for line in others:  # whole, as nearly all are: nothing to keep
+                self._hand_on(line[:LINE_LIMIT_BYTES], max(0, len(line) - LINE_LIMIT_BYTES))
+            self._keep(last)
 
     def _keep(self, piece: bytes) -> None:
         room = LINE_LIMIT_BYTES - len(self._partial)
@@ -68,6 +71,9 @@ class Lines:
         """Take what there is as a line."""
         line, cut = self._partial, self._cut
         self._partial, self._cut = b"", 0
+        self._hand_on(line, cut)
+
+    def _hand_on(self, line: bytes, cut: int) -> None:
         if line:
             try:
                 self._take(line.decode("utf-8", "backslashreplace"), cut)
