@@ -88,6 +88,11 @@ def _parser() -> _Parser:
     health.add_argument("--json", action="store_true", help="everything that was found out, for programs")
     health.set_defaults(command=_health)
 
+    status = commands.add_parser("status", help="show the programs of this container, or of the stack (on the host)")
+    status.add_argument("-p", "--project", default="", metavar="NAME", help="compose project (default: as for compose)")
+    status.add_argument("--json", action="store_true", help="everything, for programs")
+    status.set_defaults(command=_status)
+
     trace = commands.add_parser("trace", help="show the way of one message through all services (on the host)")
     trace.add_argument("message", metavar="MESSAGE-ID", help="with or without <>; or Exim's id of the message")
     trace.add_argument(
@@ -165,6 +170,12 @@ def _trace(options: argparse.Namespace) -> int:
     from entrypoint import trace
 
     return trace.main(options.message, options.file, machine=options.json)
+
+
+def _status(options: argparse.Namespace) -> int:
+    from entrypoint import status
+
+    return status.main(options.project, as_json=options.json)
 
 
 def _environment(file: Path | None) -> Mapping[str, str]:

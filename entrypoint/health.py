@@ -32,6 +32,8 @@ _SETTLE_S = 0.5
 CRASH_LOOP = 3
 # A needed service counts as away when it was asked so many times in vain, one after the other.
 LOOKS = 3
+# However often one looks: asking a server that is silent takes its time.
+LEAST_SILENCE_S = 15.0
 CERTIFICATE_WARNING_DAYS = 14
 DAY_S = 86_400.0
 
@@ -271,11 +273,16 @@ def look_at_needs(report: Report, plan: Mapping[str, Any], state: Mapping[str, A
     for need in plan.get("needs", ()):
         found = look.get("needs", {}).get(need["name"], {})
         silent_s = report.at - max(found.get("at") or 0.0, state.get("since", 0.0))
-        if silent_s > LOOKS * every_s:
-            why = found["line"] if found and not found["ok"] else "nobody has asked; see the job look in the log"
+        if silent_s > max(LOOKS * every_s, LEAST_SILENCE_S):
+            why = found["line"] if found and not found["ok"] else _last_asked(report, look)
             place = report.problems if need["required"] else report.warnings
             place.append(f"{need['name']} has not answered for {age(silent_s)}: {why}")
     _note_measures(report, look)
+
+
+def _last_asked(report: Report, look: Mapping[str, Any]) -> str:
+    when = f"has last ended {age(report.at - look['at'])} ago" if look else "has not ended yet"
+    return f"the job look {when}; see the log"
 
 
 def _note_measures(report: Report, look: Mapping[str, Any]) -> None:

@@ -293,9 +293,17 @@ def test_the_wait_at_the_start_counts_as_an_answer(needing: Container) -> None:
     needing.state["since"] = time.time() - 95
     assert "ldap has not answered for 1 min: ldaps" in needing.asked()[1]
     (needing.folder / "look.json").unlink()
-    assert "ldap has not answered for 1 min: nobody has asked" in needing.asked()[1]
+    assert "ldap has not answered for 1 min: the job look has not ended yet" in needing.asked()[1]
     needing.look(ago_s=100, ldap=answer(ok=True, ago_s=100), lmtp=answer(ok=True, ago_s=100))
-    assert "ldap has not answered for 1 min: nobody has asked" in needing.asked()[1]
+    assert "ldap has not answered for 1 min: the job look has last ended 1 min ago; see the log" in needing.asked()[1]
+
+
+def test_silence_takes_its_time(container: Container) -> None:
+    """However often one looks: a server that is away is asked for some seconds before that is known."""
+    container.plan(DOVECOT, Program(name="look", argv=("look",), kind="job", every_s=1.0), needs=(DIRECTORY,))
+    for ago_s, well in ((14, True), (16, False)):
+        container.look(ldap=answer(ok=False, ago_s=ago_s))
+        assert container.asked()[0] == well
 
 
 def test_without_the_job_nothing_is_asked_of_needs(container: Container) -> None:
