@@ -23,7 +23,8 @@ _CONTROL |= {0x0A: "\\n", 0x0D: "\\r", 0x09: "\t", 0x2028: "\\u2028", 0x2029: "\
 _SHORT = {"warning": "warn", "critical": "crit"}
 _COLOUR = {"debug": "2", "info": "32", "warning": "33", "error": "31", "critical": "31;1"}
 _HEAD = frozenset({"time", "level", "service", "program", "event"})
-_UNSHOWN = _HEAD | {"daemon_time", "process", "severity", "thread", "exception"}
+# What programs search by and people can see: the status in Exim's arrows, say.
+_UNSHOWN = _HEAD | {"daemon_time", "process", "severity", "status", "thread", "tag", "module", "exception"}
 
 
 def _clock(pattern: str, convert: Callable[[float], time.struct_time], end: str) -> Callable[[float], str]:

@@ -101,7 +101,8 @@ def _rspamd(event: Event) -> tuple[str, str]:
         return _note(event)
     virus = f", virus {event['virus']}" if "virus" in event else ""
     score = f", score {event['score']:g} of {event['required']:g}" if {"score", "required"} <= event.keys() else ""
-    return "scanned", f"{event['verdict']}: {event.get('action', '')}{score}{virus}"
+    forced = f" by {event['forced_by']}" if "forced_by" in event else ""
+    return "scanned", f"{event['verdict']}: {event.get('action', '')}{forced}{score}{virus}"
 
 
 def _dovecot(event: Event) -> tuple[str, str]:

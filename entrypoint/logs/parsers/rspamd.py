@@ -2,7 +2,7 @@
 
 Fields: process, pid, tag, module, function; of a scanned message: message_id, exim_id (its
 queue id), address, sender, user, verdict (spam, ham, skipped), action, score, required, size,
-recipients, virus (where the scanner has found one).
+recipients, virus (where the scanner has found one), forced_by (the module that has decided, not the score).
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ _VERDICT = re.compile(
     r"\(\w+: (?P<verdict>[TFS]) \((?P<action>[^)]{0,100})\): \[(?P<score>-?[\d.]+)/(?:(?P<required>-?[\d.]+)|nan)\]"
 )
 _VIRUS = re.compile(r"[\[,]CLAM_VIRUS\([^)]{0,20}\)\{(?P<virus>[^;}]{1,200})")
+_FORCED = re.compile(r" \(set by (?P<forced_by>[\w-]{1,50})\)$")
 _VERDICTS = {"T": "spam", "F": "ham", "S": "skipped"}
 _TROUBLE = re.compile(
     r"^(?:cannot|can't|failed|unable|error|got error)\b|\bfailed to\b|\bcannot (?:connect|open|load|read)\b",
@@ -77,6 +78,8 @@ def _task(fields: dict[str, Any], message: str) -> None:
         _judge(fields, verdict)
         virus = _VIRUS.search(message, verdict.end())
         fields.update(virus.groupdict() if virus else {})
+        forced = _FORCED.search(message, max(verdict.end(), len(message) - 80))
+        fields.update(forced.groupdict() if forced else {})
 
 
 def _judge(fields: dict[str, Any], verdict: re.Match[str]) -> None:
