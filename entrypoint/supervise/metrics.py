@@ -80,14 +80,18 @@ class Metrics:
         use = {name: taken[each["pid"]] for name, each in told.items() if each["pid"]}
         cpu = {name: self._spent.total(name, told[name]["starts"], use.get(name)) for name in told}
 
-        def each(value: Callable[[Mapping[str, Any]], float]) -> list[Sample]:
-            return [Sample(value(state), {"program": name}) for name, state in told.items()]
+        def each(value: Callable[[Mapping[str, Any]], float], *kinds: str) -> list[Sample]:
+            return [Sample(value(state), {"program": name}) for name, state in told.items() if state["kind"] in kinds]
 
-        yield Family("program_up", "gauge", "1 while it runs.", each(lambda p: p["state"] == "running"))
+        steady, jobs = ("daemon", "once"), ("job",)
+        up = each(lambda p: p["state"] == "running", "daemon")
+        yield Family("program_up", "gauge", "1 while the daemon runs.", up)
         yield Family("program_state", "stateset", "The state that it is in.", _states(told))
-        yield Family("program_restarts", "counter", "Starts after the first.", each(lambda p: max(0, p["starts"] - 1)))
-        help_text = "Deaths within the last minute; of a job, failures in a row."
-        yield Family("program_deaths", "gauge", help_text, each(lambda p: p["deaths"]))
+        restarts = each(lambda p: max(0, p["starts"] - 1), *steady)
+        yield Family("program_restarts", "counter", "Starts after the first.", restarts)
+        yield Family("program_deaths", "gauge", "Deaths within the last minute.", each(lambda p: p["deaths"], *steady))
+        yield Family("job_runs", "counter", "How often the job was started.", each(lambda p: p["starts"], *jobs))
+        yield Family("job_failures", "gauge", "Failed runs in a row.", each(lambda p: p["deaths"], *jobs))
         help_text = "CPU time that it and its children have taken, at least."
         samples = [Sample(round(value, 2), {"program": name}) for name, value in cpu.items()]
         yield Family("program_cpu_seconds", "counter", help_text, samples, "seconds")

@@ -18,7 +18,7 @@ from entrypoint.logs.parsers import parser
 from entrypoint.logs.parsers.exim import REASONS as EXIM_REASONS
 from entrypoint.openmetrics import Family, Sample, exposition
 from entrypoint.supervise import scrape
-from entrypoint.supervise.metrics import _MEASURED, _Spent
+from entrypoint.supervise.metrics import _COUNTED, _MEASURED, _Spent
 from entrypoint.supervise.usage import Usage, usages
 from tests.unit.supervised import Supervised, sh, until
 
@@ -166,11 +166,25 @@ def test_restarts_and_states_are_told(supervised: Supervised, port: int) -> None
     assert value(body, "program_state", postern_program_state="backoff") == 0
 
 
+def test_a_job_has_runs_and_failures_and_no_restarts(tmp_path: Path, port: int) -> None:
+    """It is started again and again, and that is what it is for."""
+    jobs = (sh("exit 3", "bad", kind="job", every_s=0.05), sh(FOREVER))
+    with Supervised(tmp_path, *jobs, metrics_port=port) as supervised:
+        supervised.wait_until("running")
+        supervised.wait_for("a job has failed", times=3)
+        body = ask(port)[1]
+    assert value(body, "job_runs_total", program="bad") >= 3
+    assert value(body, "job_failures", program="bad") >= 3
+    assert 'postern_program_restarts_total{service="test",program="bad"}' not in body
+    assert 'postern_program_up{service="test",program="bad"}' not in body
+
+
 def test_cpu_and_memory_are_those_of_the_whole_family(tmp_path: Path, port: int) -> None:
     """A child's, one that has ended, too, and a counter never falls when the program starts anew."""
     work = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done"
     script = f"sh -c '{work}'; touch {tmp_path}/worked; sleep 98 & exec sleep 99"
     with Supervised(tmp_path, sh(script), metrics_port=port) as supervised:
+        supervised.wait_until("running")
         until((tmp_path / "worked").exists)
         until(lambda: value(ask(port)[1], "program_processes", program="daemon") == 2)
         body = ask(port)[1]
@@ -244,6 +258,17 @@ def test_every_family_is_told_once_and_its_samples_follow(supervised: Supervised
         else:
             assert re.match(rf"(# (HELP|UNIT) )?{family}(_total)?[ {{]", line), (family, line)
     assert supervised.process.poll() is None
+
+
+def test_the_documentation_has_every_metric_and_every_alert() -> None:
+    """By name, and no other."""
+    root = Path(__file__).parents[2]
+    page = (root / "docs/how-to/monitoring.md").read_text()
+    told = {name.removesuffix("_total") for name in re.findall(r"\| `postern_(\w+)` \|", page)}
+    source = (root / "entrypoint/supervise/metrics.py").read_text()
+    assert told == {*re.findall(r'Family\(\s*"(\w+)"', source), *_MEASURED, *_COUNTED}
+    alerts = re.findall(r"alert: (\w+)", (root / "install/monitoring/rules.yml").read_text())
+    assert re.findall(r"\| `(Postern\w+)` \|", page) == alerts
 
 
 def test_a_family_without_figures_is_left_out_and_text_is_escaped() -> None:
