@@ -9,11 +9,11 @@ import platform
 import sys
 from collections.abc import Sequence
 
-from benchmarks import logs, start, supervision
+from benchmarks import health, logs, start, supervision
 from benchmarks.compare import Comparison, table
 from tools.console import ToolError, step
 
-SUITES = {"supervisor": supervision.measure, "start": start.measure, "logs": logs.measure}
+SUITES = {"supervisor": supervision.measure, "health": health.measure, "start": start.measure, "logs": logs.measure}
 RUNS, QUICK_RUNS = 15, 3
 
 
