@@ -47,10 +47,19 @@ class Counts:
             self.values.setdefault(key, 0)
 
     def take(self, fields: Mapping[str, Any]) -> None:
-        """Count what the fields of one line tell."""
-        values = self.values
-        for key in _told(fields):
-            values[key] = values.get(key, 0) + 1
+        """Count what the fields of one line tell: of most lines only the level, so that comes first and straight."""
+        self.values[_LINES[fields["level"]]] += 1
+        if "status" in fields:
+            self._add(_of_status(fields))
+        if "login" in fields:
+            protocol = _PROTOCOLS.get(fields.get("process", ""), _OTHER)
+            self._add(_key("logins", protocol=protocol, result=fields["login"]))
+        if "verdict" in fields:
+            self._add(_VERDICTS.get(fields.get("action", _OTHER), _VERDICTS[_OTHER]))
+
+    def _add(self, key: Key | None) -> None:
+        if key:
+            self.values[key] = self.values.get(key, 0) + 1
 
 
 def _key(name: str, **labels: str) -> Key:
@@ -63,18 +72,10 @@ _REJECTED = {reason: _key("mail_rejected", reason=reason) for reason in REASONS}
 _VERDICTS = {action: _key("spam_verdicts", action=action.replace(" ", "_")) for action in (*ACTIONS, _OTHER)}
 
 
-def _told(fields: Mapping[str, Any]) -> Iterator[Key]:
-    yield _LINES[fields["level"]]
-    status = fields.get("status")
-    if status == "rejected":
-        yield _REJECTED.get(fields.get("reason", _OTHER), _REJECTED[_OTHER])
-    elif status in _MAIL:
-        yield _MAIL[status]
-    if "login" in fields:
-        protocol = _PROTOCOLS.get(fields.get("process", ""), _OTHER)
-        yield _key("logins", protocol=protocol, result=fields["login"])
-    if "verdict" in fields:
-        yield _VERDICTS.get(fields.get("action", _OTHER), _VERDICTS[_OTHER])
+def _of_status(fields: Mapping[str, Any]) -> Key | None:
+    if fields["status"] == "rejected":
+        return _REJECTED.get(fields.get("reason", _OTHER), _REJECTED[_OTHER])
+    return _MAIL.get(fields["status"])
 
 
 def _of_parser(parser: str) -> Iterator[Key]:
