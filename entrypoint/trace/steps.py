@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,17 +38,21 @@ class Story:
     def of(cls, name: str, events: Iterable[Event]) -> Story:
         """Out of the lines about a message, in the order of time."""
         told = list(events)
-        return cls(name, tuple(map(step, told)), outcome(told))
+        ours = {str(event["exim_id"]) for event in told if event.get("status") == "received" and "exim_id" in event}
+        steps = tuple(step(event, ours) for event in told)
+        return cls(name, steps, outcome(steps))
 
     def first(self, field: str) -> Any:
         """The first value of a field that is known."""
         return next((step.event[field] for step in self.steps if step.event.get(field)), None)
 
 
-def step(event: Event) -> Step:
-    """What a line means."""
-    means = _MEANING.get(event["program"], _note)
-    kind, text = means(event)
+def step(event: Event, ours: Container[str] = ()) -> Step:
+    """What a line means; `ours` are the ids of Exim's under which services of ours have received the message."""
+    if event.get("status") == "delivered" and taken_as(event) in ours:
+        kind, text = _passed_on(event)
+    else:
+        kind, text = _MEANING.get(event["program"], _note)(event)
     return Step(float(event["time"]), event["service"], event["program"], kind, text, event)
 
 
@@ -71,10 +75,11 @@ def _received(event: Event) -> tuple[str, str]:
 
 def _delivered(event: Event) -> tuple[str, str]:
     how = " by LMTP" if event.get("transport") == "lmtp" else ""
-    where = f" to {_host(event)}{how}" if event.get("host") or event.get("address") else ""
-    if event.get("transport") == "lmtp" or not taken_as(event):
-        return "delivered", f"delivered for {event.get('recipient')}{where}{_said(event)}"
-    return "passed on", f"passed on for {event.get('recipient')}{where}"
+    return "delivered", f"delivered for {event.get('recipient')} to {_host(event)}{how}{_said(event)}"
+
+
+def _passed_on(event: Event) -> tuple[str, str]:
+    return "passed on", f"passed on for {event.get('recipient')} to {_host(event)}"
 
 
 def _deferred(event: Event) -> tuple[str, str]:
@@ -150,13 +155,13 @@ def _said(event: Event) -> str:
     return f": {reply}" if reply and event.get("transport") != "lmtp" else ""
 
 
-def outcome(events: Iterable[Event]) -> dict[str, str]:
-    """The last state of each recipient: delivered, stored in …, passed on, deferred, failed, rejected, waiting."""
+def outcome(steps: Iterable[Step]) -> dict[str, str]:
+    """The last state of each recipient: delivered, stored in …, passed on, deferred, failed, waiting."""
     states: dict[str, str] = {}
     waiting: dict[str, set[str]] = {}
-    for event in events:
-        _waits(waiting, event)
-        kind = step(event).kind
+    for one in steps:
+        _waits(waiting, one.event)
+        event, kind = one.event, one.kind
         who = str(event.get("recipient") or (event.get("user") if kind == "stored" else "") or "").lower()
         if who and kind == "stored":
             states[who] = f"stored in {event['mailbox']}"
@@ -169,7 +174,7 @@ def outcome(events: Iterable[Event]) -> dict[str, str]:
     return states | dict.fromkeys(sorted(left), "waiting")
 
 
-def _waits(waiting: dict[str, set[str]], event: Event) -> None:
+def _waits(waiting: dict[str, set[str]], event: Mapping[str, Any]) -> None:
     """Keep in mind for whom a role has a message, until it is done with it."""
     name = str(event.get("exim_id", ""))
     if event.get("status") == "received":

@@ -14,6 +14,7 @@ from entrypoint.logs.parsers import NAMES, parser
 from entrypoint.logs.parsers.exim import REASONS
 from entrypoint.logs.parsers.raw import level_of
 from entrypoint.logs.setup import LEVELS
+from tools.golden import all_golden
 
 EXIM = "2026-11-22 19:43:02 1vMxyz-00000000001-abcd "
 RSPAMD = "2026-11-22 19:43:02 #12(normal) <abc123>; "
@@ -272,6 +273,14 @@ SLOW_PREFIXES = (
     "Nov 22 19:43:02 imap-login: Info: Login aborted: ",
     "conn=1 ",
     "dnsmasq[1]: ",
+    "ERROR: Sun Nov 22 19:43:02 2026 -> ",
+    "LibClamAV Error: ",
+    "2026-11-24 02:21:46,781 fail2ban.actions        [12]: NOTICE  [jail] ",
+    "Nov 24 02:24:21 2026 (12) ",
+    "Nov 24 02:24:21 2026 (12) <m1@example.test> post to ",
+    "Nov 24 02:24:21 2026 (12) HOLD: ",
+    "[24/Nov/2026:02:24:26 +0000] ",
+    "[pid: 12|app: 0|req: 1/1] 192.0.2.1 (",
 )
 
 
@@ -381,10 +390,13 @@ def check_nothing_lost(fields: dict[str, Any], line: str) -> None:
 
 
 # Pieces of lines, so that what is drawn comes near to what the patterns expect.
+REAL = [line for golden in all_golden() for line in golden.lines]
 PIECES = st.sampled_from(
     [
         *(line for _, line, _ in LINES),
         *(word + " " for _, line, _ in LINES for word in line.split()),
+        *REAL,
+        *{word + " " for line in REAL for word in line.split()},
         "2026-11-22 19:43:02 ",
         "[12] ",
         "imap(",
@@ -438,6 +450,7 @@ def test_an_unknown_parser_is_named_with_those_there_are() -> None:
     [
         *'(<"[:@a',
         *(' T="', " H=(", "H=a[", " for a@b", " F=<", "(set_id=", " rejected", " defer (-1)", "a=", " id=<"),
+        *("Ban ", "[", "post from ", "message-id=<", "{", '"GET /', " => ", "(version: ", "rejected from <"),
         *("user=<", ")<", "saved mail to ", "box=", "(a) "),
         *(", id: <", "(default: F (", ": [1/", ' base="', "hosts", ": ", "a FOUND", " failed", "ERROR"),
     ],
