@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.containers import Container, container, docker
+from tests.containers import Container, container, docker, wait_until
 
 pytestmark = pytest.mark.image
 
@@ -122,3 +122,46 @@ def test_the_check_tells_a_good_file_from_a_bad_one(server: Container) -> None:
     check = ("sh", "-c", "cat > /tmp/other.conf; redis-server /tmp/other.conf --port 0 || true")
     assert good_end in server.run(*check, stdin=config)
     assert good_end not in server.run(*check, stdin=config + "maxmemory-policy nonsense\n")
+
+
+def test_health_says_what_it_is_like(server: Container) -> None:
+    """One line in `docker inspect`; three depths; a file for metrics, and one of the job's figures."""
+    server.wait_healthy()
+    (*_, last) = server.state()["Health"]["Log"]
+    assert (last["ExitCode"], last["Output"].count("\n")) == (0, 1)
+    assert last["Output"].startswith("healthy: redis runs since ")
+    assert server.run("entrypoint", "health", "--live").startswith("alive: redis runs since ")
+    assert server.run("entrypoint", "health", "--deep").startswith("healthy: redis runs since ")
+    assert json.loads(server.run("cat", "/run/entrypoint/health.json"))["mode"] in ("ready", "deep")
+    assert "usage: entrypoint health" in server.run("entrypoint", "health", "--help")
+    assert "not allowed with" in server.run("entrypoint", "health", "--live", "--deep", check=False)
+
+
+def test_health_of_a_daemon_that_hangs(server: Container) -> None:
+    """It runs, but does not answer: a new container might be better, but that is not for --live to say."""
+    daemon = server.pid_of("redis")
+    server.run("sh", "-c", f"kill -STOP {daemon}")
+    try:
+        found = server.run("entrypoint", "health", check=False)
+        assert found == "unhealthy: redis://127.0.0.1:6379: login: no answer within 5 s\n"
+        assert server.run("entrypoint", "health", "--live").startswith("alive: ")
+    finally:
+        server.run("sh", "-c", f"kill -CONT {daemon}")
+    assert server.run("entrypoint", "health").startswith("healthy: ")
+
+
+def test_memory_that_runs_out_is_told_in_time() -> None:
+    """In the health's line and in the log, once; and when it is over."""
+    with container("redis", env=ENV | {"REDIS_MAXMEMORY": "16M", "LOOK_S": "1"}) as running:
+        running.wait_healthy()
+        fill = "for i = 1, 12 do redis.call('SET', 'k' .. i, string.rep('x', 1000000)) end"
+        redis(running, "EVAL", fill, "0")
+        warned = "healthy, but: Redis uses "
+        wait_until(lambda: running.run("entrypoint", "health").startswith(warned), 30, "a warning")
+        redis(running, "FLUSHDB")
+        wait_until(lambda: running.run("entrypoint", "health").startswith("healthy: "), 30, "no warning")
+        told = [event for event in running.events() if event.get("measure") == "redis_memory_bytes"]
+        assert [(event["level"], event["event"]) for event in told] == [
+            ("warning", "a measure is bad"),
+            ("info", "a measure is good again"),
+        ]

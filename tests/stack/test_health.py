@@ -11,7 +11,9 @@ import pytest
 
 from entrypoint import status
 from tests.containers import Container, wait_until
+from tests.stack.clients import SOMEONE, new_mail
 from tests.stack.system import HEALTH_MAILBOX, System, is_well
+from tests.stack.test_trouble import queued_as
 
 pytestmark = pytest.mark.stack
 
@@ -78,6 +80,29 @@ def test_a_message_that_is_not_taken(system: System) -> None:
         assert "451" in found["message"]["line"]
         assert not health(system.service("exim-external"), "--deep")["well"]
         assert health(system.service("exim-external"), "--live")["well"]
+
+
+def test_the_queue_is_measured(system: System) -> None:
+    """What waits and what is frozen, as Exim itself counts them."""
+    mail, mx = new_mail(SOMEONE, "erin@example.test"), system.service("exim-external")
+    with system.stopped("imap"):
+        before = figures(mx)["queue_messages"]
+        name = queued_as(system.come_in(mail, "erin@example.test"))
+        found = figures(mx)
+        assert (found["queue_messages"], found["queue_frozen"]) == (before + 1, 0)
+        assert 0 <= found["queue_oldest_seconds"] < 60
+        mx.run("exim4", "-Mf", name)
+        found = figures(mx)
+        assert (found["queue_messages"], found["queue_frozen"]) == (before + 1, 1)
+        mx.run("exim4", "-Mt", name)
+    system.hurry("exim-external")
+    assert system.received("erin", mail)
+    wait_until(lambda: figures(mx)["queue_messages"] == before, 10, "it waits no more")
+
+
+def figures(service: Container) -> dict[str, float]:
+    """What is measured now."""
+    return {measure["name"]: measure["value"] for measure in health(service, "--deep")["measures"]}
 
 
 @pytest.mark.parametrize(
