@@ -6,12 +6,20 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from entrypoint.health import age
 from entrypoint.letter import send
 from entrypoint.look import last_look, look
 from entrypoint.plan import Letter, read_plan
 
 if TYPE_CHECKING:
     from entrypoint.health import Report
+
+# Of what was measured, what a person may want to read when all is well.
+_FIGURES = {
+    "queue_messages": "{:.0f} in the queue",
+    "room_free_ratio": "{:.0%} free in {folder}",
+    "round_trip_seconds": "{server} took {:.2f} s",
+}
 
 
 def examine(report: Report, run_dir: str) -> None:
@@ -29,9 +37,13 @@ def examine(report: Report, run_dir: str) -> None:
             report.problems.append(value["problem"])
         elif value["warning"]:
             report.warnings.append(value["warning"])
+        elif value["name"] in _FIGURES:
+            report.good.append(_FIGURES[value["name"]].format(value["value"], **value["labels"]))
     for path, expires in plan.expires.items():
         if expires < report.at:
             report.problems.append(f"the certificate {path} has expired")
+        else:
+            report.good.append(f"{Path(path).name} is good for {age(expires - report.at)}")
     if plan.letter:
         _send(report, plan.letter)
 

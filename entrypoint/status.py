@@ -24,6 +24,7 @@ from entrypoint.health import age
 from entrypoint.plan import RUN_DIR
 
 PROJECT = "postern"  # the compose file's own name for it
+_IN_IMAGES = Path("/opt/postern/install")
 _LABEL = "com.docker.compose"
 _SAMPLE_S = 0.2
 _ASK_S = 30.0
@@ -40,7 +41,7 @@ Row = Mapping[str, str]
 
 def main(project: str = "", *, as_json: bool = False, run_dir: Path = RUN_DIR) -> int:
     """Print the status of this container, or with `project` or outside of any, of a stack."""
-    if project or not (run_dir / "plan.json").exists():
+    if project or not (run_dir.exists() or _IN_IMAGES.exists()):
         stack = of_stack(project or default_project())
         print(json.dumps(stack, indent=2) if as_json else stack_as_text(stack, coloured=_coloured()))
     else:
@@ -193,6 +194,8 @@ def docker(*arguments: str) -> str:
 
 def container_as_text(here: Mapping[str, Any], *, coloured: bool = False) -> str:
     """The table, and below it what the last health check and reload said."""
+    if not here["programs"]:
+        return "starting: the supervisor has not reported yet"
     lines = [table(_HEADS, _rows(here), coloured=coloured), ""]
     health, reload = here["health"], here["reload"]
     told = f"{health['line']} ({age(here['at'] - health['at'])} ago)" if health else "not asked yet"

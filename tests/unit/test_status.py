@@ -115,6 +115,12 @@ def test_colour() -> None:
     assert [line.rstrip() for line in painted.splitlines()] == plain.splitlines()
 
 
+def test_a_container_that_starts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before the supervisor's first report there are no programs."""
+    assert status.main(run_dir=tmp_path) == 0
+    assert capsys.readouterr().out == "starting: the supervisor has not reported yet\n"
+
+
 def test_json_for_programs(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Everything that the table is made of."""
     assert status.main(run_dir=run_dir, as_json=True) == 0
@@ -228,6 +234,6 @@ def test_the_project_that_compose_would_take(tmp_path: Path, monkeypatch: pytest
 
 
 def test_outside_of_containers_the_stack_is_meant(engine: Path, tmp_path: Path) -> None:
-    """Without a plan there is no container to tell of."""
+    """Where nothing of a container is, there is no container to tell of."""
     with pytest.raises(Unavailable, match="cannot find a container of the project"):
         status.main(run_dir=tmp_path / "none")
