@@ -212,10 +212,12 @@ class Talk:
             pass  # the answer that counts was given before
 
     def part(self, data: bytes) -> None:
-        """Say goodbye where nobody answers that."""
+        """Say goodbye where the server's answer is to close the connection. Who closes it first is logged by slapd."""
         try:
+            self._deadline = Deadline(min(1.0, self.left_s()))
             self.sendall(data)
-        except ProbeError:
+            self.recv(1)
+        except (ProbeError, TimeoutError):
             return  # as in leave()
 
     def error(self, reason: str, *, curable: bool = True) -> ProbeError:

@@ -205,6 +205,8 @@ class Directory:
         while head := peer.take(2):
             size = peer.take(head[1] & 0x7F) if head[1] & 0x80 else head[1:]
             (_, number), (tag, request) = ber_parts(peer.take(int.from_bytes(size)))[:2]
+            if tag == 0x42:  # unbind
+                return
             for reply in self._replies(tag, request):
                 peer.send(ber(0x30, ber(0x02, number), reply))
             if tag == 0x77 and self.tls:
