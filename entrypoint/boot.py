@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -12,14 +12,25 @@ from typing import Any, NoReturn
 import structlog
 
 from entrypoint import __version__
-from entrypoint.certificates import check_certificate, check_files
+from entrypoint.certificates import check_certificate, check_files, doubts, expiry
 from entrypoint.check import run_all
+from entrypoint.copies import copies, insist_on_same, originals, secret_files, signatures, with_copies
 from entrypoint.logs import configure
-from entrypoint.plan import LOOK_FILE, LOOK_JOB, PLAN_FILE, RELOAD_JOB, STATE_FILE, Plan, Program, write_plan
+from entrypoint.plan import (
+    LOOK_FILE,
+    LOOK_JOB,
+    PLAN_FILE,
+    RELOAD_JOB,
+    STATE_FILE,
+    Plan,
+    Program,
+    keep_environment,
+    write_plan,
+)
 from entrypoint.readiness import in_order
 from entrypoint.render import Files, render_tree, write_tree
 from entrypoint.service import Service, base_env, known_variables
-from entrypoint.settings import Reading, Secret, read
+from entrypoint.settings import Reading, read, secrets_of
 from entrypoint.settings.concerns import Common
 from entrypoint.supervise import become_supervisor
 from entrypoint.volumes import check_writable
@@ -30,37 +41,64 @@ def run(service: Service[Any], env: Mapping[str, str]) -> NoReturn:
     """Boot `service` and become its supervisor; every refusal is an exception with an exit code."""
     for left_over in (STATE_FILE, PLAN_FILE, LOOK_FILE):  # by an earlier start, where /run outlives the container
         left_over.unlink(missing_ok=True)
-    settings = prepare(service, env)
+    made = make(service, env)
     log = structlog.get_logger()
-    for need in service.needs(settings):
+    write_tree(made.files)
+    log.info("files are rendered", files=len(made.files))
+    _ask_the_daemon(service, made.settings)
+    for need in service.needs(made.settings):
         wait_for(need, log)
-    write_plan(plan(service, settings))
-    log.info("starting", programs=" ".join(p.name for p in service.programs(settings)))
+    keep_environment(env)
+    write_plan(made.plan)
+    log.info("starting", programs=" ".join(p.name for p in service.programs(made.settings)))
     become_supervisor(PLAN_FILE)
 
 
-def prepare(service: Service[Any], env: Mapping[str, str]) -> Any:
-    """Read, render and check: everything that needs no other service. Returns the settings."""
-    settings = load(service, env)
-    log = structlog.get_logger()
-    hosts = service.certificate_for(settings)
-    if hosts:
-        check_certificate(settings, hosts)
-        log.info("the certificate is good", hosts=" ".join(hosts))
+@dataclass(frozen=True)
+class Made:
+    """What an environment and the files of others come to. Nothing of it is written yet."""
+
+    settings: Any
+    files: Files
+    plan: Plan
+
+
+def make(service: Service[Any], env: Mapping[str, str], *, log_format: str = "") -> Made:
+    """Read, look at the files of others, render: the same at a start and at a reload.
+
+    Files are remembered as they were before they were read: a change in the meantime is found then.
+    """
+    watch = signatures(secret_files(service, env))
+    given = load(service, env, log_format=log_format)
+    watch |= signatures(originals(service, given))
+    expires = _look_at_files(service, given)
+    settings = with_copies(given)
+    files = {**render_tree(service, settings), **copies(given)}
+    insist_on_same(watch)
+    known = plan(service, settings)
+    return Made(settings, files, replace(known, watch=watch, expires=expires, files=tuple(map(str, files))))
+
+
+def _look_at_files(service: Service[Any], settings: Any) -> dict[str, float]:
+    """CheckError for the first file or folder that is no good; otherwise when the certificate expires."""
     check_files(settings)
     check_writable(service.writes)
-    files = render_tree(service, settings)
-    write_tree(files)
-    log.info("files are rendered", files=len(files))
-    _ask_the_daemon(service, settings)
-    return settings
+    hosts = service.certificate_for(settings)
+    if not hosts:
+        return {}
+    check_certificate(settings, hosts)
+    log = structlog.get_logger()
+    for doubt in doubts(settings):
+        log.warning(doubt)
+    log.info("the certificate is good", hosts=" ".join(hosts))
+    return {settings.tls_certificate: expiry(settings)}
 
 
-def load(service: Service[Any], env: Mapping[str, str]) -> Any:
-    """The settings of the service, with logging set up as they say; warnings go to the log."""
+def load(service: Service[Any], env: Mapping[str, str], *, log_format: str = "") -> Any:
+    """The settings of the service, with logging set up as they or `log_format` say; warnings go to the log."""
     reading: Reading[Any] = read(env, service.settings, known=known_variables())
     settings = reading.settings
-    configure(settings.log_format, settings.log_level, service=service.name)
+    configure(log_format or settings.log_format, settings.log_level, service=service.name)
     log = structlog.get_logger()
     for warning in reading.warnings:
         log.warning(warning)
@@ -75,18 +113,6 @@ def _ask_the_daemon(service: Service[Any], settings: Any) -> None:
         run_all(commands, env, secrets)
         for command in commands:
             log.info("done", step=command.purpose)
-
-
-def secrets_of(value: object) -> Iterator[Secret]:
-    """Every secret in a settings' value, however deep."""
-    if isinstance(value, Secret):
-        yield value
-    elif isinstance(value, tuple):
-        for part in value:
-            yield from secrets_of(part)
-    elif dataclasses.is_dataclass(value):
-        for field in dataclasses.fields(value):
-            yield from secrets_of(getattr(value, field.name))
 
 
 def plan(service: Service[Any], settings: Any) -> Plan:
@@ -119,6 +145,6 @@ def _jobs(settings: Common, env: Mapping[str, str]) -> tuple[Program, ...]:
 
 def render_into(service: Service[Any], env: Mapping[str, str], out: Path) -> Files:
     """Render below `out` instead of /, without asking any daemon. Returns what was written."""
-    files = render_tree(service, load(service, env))
+    files = render_tree(service, with_copies(load(service, env)))
     write_tree(files, out)
     return files

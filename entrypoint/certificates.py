@@ -6,15 +6,24 @@ found out before. openssl reads what is in a certificate, as Python's ssl tells 
 
 from __future__ import annotations
 
+import re
 import ssl
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from entrypoint.copies import dkim_keys
 from entrypoint.errors import CheckError
 from entrypoint.service import PATH
 from entrypoint.settings.concerns import SYSTEM_CA, Exim, Ldap, Smarthost, Tls, Trust
+
+SOON_DAYS = 14
+DAY_S = 86_400
+_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 
 # What a person sets in .env for the file that a variable names in the container.
 _ON_THE_HOST = {
@@ -33,7 +42,7 @@ def check_files(settings: object) -> None:
     if isinstance(settings, Ldap):
         _check_authorities("LDAP_CA", settings.ldap_ca)
     if isinstance(settings, Smarthost) and isinstance(settings, Exim) and settings.exim_dkim_selector:
-        for path in _dkim_keys(settings.dkim_keys, settings.exim_local_domains):
+        for path in _needed_dkim_keys(settings, settings.exim_local_domains):
             _check_key("DKIM_KEYS", path)
 
 
@@ -46,6 +55,25 @@ def check_certificate(tls: Tls, hosts: tuple[str, ...]) -> None:
     _check_pair(tls)
     _check_dates(tls)
     _check_names(tls, hosts)
+    _check_order(tls)
+
+
+def expiry(tls: Tls) -> float:
+    """When the certificate ends to be valid, in seconds since the epoch."""
+    return float(ssl.cert_time_to_seconds(_dates(tls)["notAfter"]))
+
+
+def doubts(tls: Tls) -> Iterator[str]:
+    """What may be meant so, and is worth a warning: an end that is near, an authority that is not known here."""
+    days = (expiry(tls) - time.time()) / DAY_S
+    if days <= SOON_DAYS:
+        yield f"TLS_CERTIFICATE={tls.tls_certificate} expires in {int(days)} days: renew it"
+    # Who checks nobody by TLS_CA cannot know an own authority.
+    if isinstance(tls, Trust) and (words := _doubt_of_issuer(tls, tls.tls_ca)):
+        yield (
+            f"TLS_CERTIFICATE={tls.tls_certificate} is of no authority that the system or TLS_CA knows ({words}): "
+            "unless it is of an own one, the chain is not complete"
+        )
 
 
 def _check_authorities(variable: str, path: str) -> None:
@@ -58,16 +86,17 @@ def _check_authorities(variable: str, path: str) -> None:
         raise _refusal(variable, path, "it has no certificate in PEM") from None
 
 
-def _dkim_keys(place: str, domains: tuple[str, ...]) -> Iterator[str]:
-    """The key files: `place` itself, or those of the domains that have one in it."""
+def _needed_dkim_keys(settings: Smarthost, domains: tuple[str, ...]) -> Iterator[str]:
+    """The one key file, which has to be there, or those of the domains that have one in the folder."""
+    place = settings.dkim_keys
     if not Path(place).is_dir():
         yield place
         return
-    keys = [path for domain in domains if (path := Path(place, f"{domain}.pem")).exists()]
+    keys = [path for _, path in dkim_keys(settings)]
     if not keys:
         wanted = " or ".join(f"{domain}.pem" for domain in domains)
         raise _refusal("DKIM_KEYS", place, f"there is no {wanted} in it; without EXIM_DKIM_SELECTOR none is needed")
-    yield from map(str, keys)
+    yield from keys
 
 
 def _read(variable: str, path: str) -> str:
@@ -99,7 +128,7 @@ def _check_pair(tls: Tls) -> None:
 
 
 def _check_dates(tls: Tls) -> None:
-    dates = dict(line.split("=", 1) for line in _ask(tls, "-startdate", "-enddate").splitlines())
+    dates = _dates(tls)
     begin, end = dates["notBefore"], dates["notAfter"]
     if ssl.cert_time_to_seconds(end) <= time.time():
         raise _refusal("TLS_CERTIFICATE", tls.tls_certificate, f"it expired on {end}; renew it and start again")
@@ -116,6 +145,50 @@ def _check_names(tls: Tls, hosts: tuple[str, ...]) -> None:
         )
         why = f"it is not for {' and '.join(strange)}, but for {names or 'no host'}; get one that has all names"
         raise _refusal("TLS_CERTIFICATE", tls.tls_certificate, why)
+
+
+def _dates(tls: Tls) -> dict[str, str]:
+    return dict(line.split("=", 1) for line in _ask(tls, "-startdate", "-enddate").splitlines())
+
+
+def _check_order(tls: Tls) -> None:
+    """Each certificate of the file is issued by the next one: many clients look for nothing else."""
+    with _chain(tls) as files:
+        for one, issuer in pairwise(files):
+            # Their times are of no interest here: a chain may end with an old cross-signature that nobody needs.
+            if _openssl("verify", "-no_check_time", "-partial_chain", "-trusted", issuer, one).returncode:
+                why = f"in it, {_subject(one)} is followed by {_subject(issuer)}, which has not issued it"
+                cure = "first comes the server's own certificate, then the issuer of each"
+                raise _refusal("TLS_CERTIFICATE", tls.tls_certificate, f"{why}; {cure}")
+
+
+def _doubt_of_issuer(tls: Tls, authorities: str) -> str:
+    """What openssl has against the chain; nothing when it ends at an authority that is known."""
+    with _chain(tls) as files:
+        rest = [word for file in files[1:] for word in ("-untrusted", file)]
+        known = [word for file in {SYSTEM_CA, authorities} if Path(file).exists() for word in ("-trusted", file)]
+        done = _openssl("verify", *known, *rest, files[0])
+    found = re.search(r"error \d+ at \d+ depth lookup: (.+)", done.stderr)
+    return "" if done.returncode == 0 else found[1] if found else "openssl refuses it"
+
+
+@contextmanager
+def _chain(tls: Tls) -> Iterator[Sequence[str]]:
+    """The certificates of the file in files of their own, as openssl wants them."""
+    text = Path(tls.tls_certificate).read_text(encoding="ascii", errors="replace")
+    with TemporaryDirectory() as folder:
+        found = {f"{folder}/{number}.pem": block for number, block in enumerate(_CERTIFICATE.findall(text))}
+        for file, block in found.items():
+            Path(file).write_text(block, encoding="ascii")
+        yield list(found)
+
+
+def _subject(file: str) -> str:
+    return (
+        _openssl("x509", "-noout", "-subject", "-nameopt", "RFC2253", "-in", file)
+        .stdout.strip()
+        .removeprefix("subject=")
+    )
 
 
 def _ask(tls: Tls, *question: str) -> str:

@@ -80,6 +80,9 @@ def _parser() -> _Parser:
     plan = commands.add_parser("plan", help="show what is run and asked in this container")
     plan.set_defaults(command=_plan)
 
+    reload = commands.add_parser("reload", help="take renewed certificates and secrets (in a container)")
+    reload.set_defaults(command=_reload)
+
     health = commands.add_parser("health", help="say in one line whether the service is well")
     depth = health.add_mutually_exclusive_group()
     depth.add_argument("--live", action="store_true", help="its programs run: no new container would be better")
@@ -158,6 +161,12 @@ def _plan(_options: argparse.Namespace) -> int:
     except OSError as error:
         raise UsageError(f"cannot show the plan: {PLAN_FILE}: {error.strerror}") from None
     return 0
+
+
+def _reload(_options: argparse.Namespace) -> int:
+    from entrypoint import ask_reload
+
+    return ask_reload.main()
 
 
 def _health(options: argparse.Namespace) -> int:

@@ -20,6 +20,7 @@ RUN_DIR = Path("/run/entrypoint")
 PLAN_FILE = RUN_DIR / "plan.json"
 STATE_FILE = RUN_DIR / "state.json"
 LOOK_FILE = RUN_DIR / "look.json"
+ENVIRONMENT_FILE = RUN_DIR / "environment.json"
 SECRETS_DIR = RUN_DIR / "secrets"
 LOOK_JOB = "look"  # the program of the plan that writes look.json
 RELOAD_JOB = "reload"  # the program of the plan that runs for SIGHUP and for changed files
@@ -108,6 +109,7 @@ class Plan:
     letter: Letter | None = None
     watch: Mapping[str, str] = field(default_factory=dict)  # path → how it was when it was read
     expires: Mapping[str, float] = field(default_factory=dict)  # certificate's file → seconds since the epoch
+    files: tuple[str, ...] = ()  # what was rendered and copied
     log_format: str = "console"  # or "json"
     log_level: str = "info"
     metrics_port: int = 0  # 0: none
@@ -130,6 +132,7 @@ class Plan:
                 "needs": tuple(_need(n) for n in data["needs"]),
                 "measures": tuple(_measure(m) for m in data["measures"]),
                 "letter": _letter(data["letter"]) if data["letter"] else None,
+                "files": tuple(data["files"]),
             }
         )
 
@@ -179,3 +182,14 @@ def write_plan(plan: Plan, path: Path = PLAN_FILE) -> None:
 def read_plan(path: Path = PLAN_FILE) -> Plan:
     """The plan of the running container; FileNotFoundError before the first stage has ended."""
     return Plan.from_json(path.read_text(encoding="utf-8"))
+
+
+def keep_environment(env: Mapping[str, str], path: Path = ENVIRONMENT_FILE) -> None:
+    """Keep what the container was started with: what a reload reads again, with its secrets."""
+    write_atomically(path, json.dumps(dict(env)))
+
+
+def kept_environment(path: Path = ENVIRONMENT_FILE) -> dict[str, str]:
+    """What `keep_environment` has kept."""
+    env: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
+    return env

@@ -55,6 +55,8 @@ class Service(Generic[S]):
     secrets: Callable[[S], Mapping[str, Secret]] = lambda _settings: {}
     # Folders on volumes that the daemon writes in.
     writes: tuple[str, ...] = ()
+    # Folders of others that the daemon reads itself, and reads again when it is reloaded.
+    reads: tuple[str, ...] = ()
     # Host names that the certificate must cover; a service without TLS has none.
     certificate_for: Callable[[S], tuple[str, ...]] = lambda _settings: ()
 

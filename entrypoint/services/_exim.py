@@ -24,6 +24,7 @@ from entrypoint.settings.ldap_filters import LdapSearch
 from entrypoint.settings.schema import concern
 
 EXIM = "/usr/sbin/exim4"
+CONFIG = "/run/config/exim.conf"
 SPOOL = "/var/spool/exim"
 MX_PORT = 1025
 
@@ -45,6 +46,9 @@ def program(settings: EximSettings) -> tuple[Program, ...]:
             argv=(EXIM, "-bdf", "-q1m"),
             env=base_env(settings),
             parser="exim-main",
+            # It reads its configuration again, with the same pid, and opens its ports again: for some 20 ms
+            # new connections are refused. Sessions and deliveries go on with what they have begun with.
+            reload="HUP",
             # A delivery that is cut off between the other side's answer and our note of it is made twice.
             grace_s=5.0,
             linger_s=3.0,
@@ -59,6 +63,7 @@ def check(port: int) -> tuple[Command, ...]:
     The stranger comes from a documentation address (RFC 5737) to a domain that cannot exist
     (RFC 2606); "250 Accepted" is Exim's answer to an accepted recipient.
     """
+    exim = (EXIM, "-C", CONFIG)
     session = (
         "EHLO stranger.invalid",
         "MAIL FROM:<a@stranger.invalid>",
@@ -66,9 +71,9 @@ def check(port: int) -> tuple[Command, ...]:
         "QUIT",
     )
     return (
-        Command(argv=(EXIM, "-bV"), purpose="check exim.conf"),
+        Command(argv=(*exim, "-bV"), purpose="check exim.conf"),
         Command(
-            argv=(EXIM, "-oMi", f"127.0.0.1.{port}", "-bh", "192.0.2.1"),
+            argv=(*exim, "-oMi", f"127.0.0.1.{port}", "-bh", "192.0.2.1"),
             purpose="see a stranger refused as a relay",
             stdin="".join(f"{line}\r\n" for line in session),
             refused_by=r"(?m)^250 Accepted",

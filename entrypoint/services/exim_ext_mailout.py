@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
+from entrypoint.copies import dkim_copy, dkim_keys
 from entrypoint.plan import Need, Probe
 from entrypoint.quoting import Quoted, exim
 from entrypoint.service import Service
@@ -33,7 +33,7 @@ def _context(settings: Settings) -> Mapping[str, Any]:
         "relays": [(domain, _target(to)) for domain, to in _relays(settings)],
         "default_relay": _target(default) if default else Quoted(""),
         "logins": list(_logins(settings)),
-        "dkim_keys_by_domain": list(dkim_keys(settings)),
+        "dkim_keys_by_domain": [(domain, str(dkim_copy(domain))) for domain, _ in dkim_keys(settings)],
     }
 
 
@@ -74,17 +74,6 @@ def _logins(settings: Settings) -> Iterator[RelayLogin]:
     if settings.exim_ext_msaccount and settings.exim_ext_pw:
         host = settings.exim_ext_msrelay.host
         yield RelayLogin(host, settings.exim_ext_msaccount, settings.exim_ext_pw)
-
-
-def dkim_keys(settings: Settings) -> Iterator[tuple[str, str]]:
-    """Domains with the file of their DKIM key: DOMAIN.pem in the folder, or the one file for all."""
-    if not settings.exim_dkim_selector:
-        return
-    place = Path(settings.dkim_keys)
-    for domain in settings.exim_local_domains:
-        key = place / f"{domain}.pem" if place.is_dir() else place
-        if key.exists():
-            yield domain, str(key)
 
 
 def _needs(settings: Settings) -> tuple[Need, ...]:

@@ -27,7 +27,7 @@ class Settings(Imap, Members, Exim, Size, Trust, Tls, Hosts, Common):
 
 def programs(settings: Settings) -> tuple[Program, ...]:
     command = ("/usr/sbin/dovecot", "-F", "-c", CONFIG)
-    return (Program(name="dovecot", argv=command, env=base_env(settings), parser="dovecot"),)
+    return (Program(name="dovecot", argv=command, env=base_env(settings), parser="dovecot", reload="HUP"),)
 
 
 def probes(settings: Settings) -> tuple[Probe, ...]:

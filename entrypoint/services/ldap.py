@@ -27,6 +27,7 @@ class Settings(Directory, Tls, Common):
 
 def programs(settings: Settings) -> tuple[Program, ...]:
     command = ("/usr/sbin/slapd", "-f", "/run/config/slapd.conf", "-h", URLS, "-d", "stats")
+    # No reload: slapd reads its configuration and certificate when it starts, and that takes no time.
     return (Program(name="slapd", argv=(*SHARED, *command), env=base_env(settings), parser="slapd"),)
 
 
@@ -58,12 +59,15 @@ def measures(settings: Settings) -> tuple[Measure, ...]:
     return Measure(kind="round-trip", probe=question), Measure(kind="room", where=str(DATABASE_DIR))
 
 
-def prepare(settings: Settings) -> tuple[Command, ...]:
-    """The configuration is checked first, so that its mistakes are not taken for the members'."""
+def checks(_settings: Settings) -> tuple[Command, ...]:
     test = ("/usr/sbin/slaptest", "-u", "-f", "/run/config/slapd.conf")
-    check = Command(argv=test, purpose="check slapd.conf, with LDAP_USER and LDAP_BASE in it")
+    return (Command(argv=test, purpose="check slapd.conf, with LDAP_USER and LDAP_BASE in it"),)
+
+
+def prepare(settings: Settings) -> tuple[Command, ...]:
+    """Members for a new directory; the configuration is checked before, not to take its mistakes for theirs."""
     database = DATABASE_DIR / "data.mdb"
-    return (check,) if database.exists() else (check, *_load(settings, database))
+    return () if database.exists() else (*checks(settings), *_load(settings, database))
 
 
 def _load(settings: Settings, database: Path) -> tuple[Command, ...]:
@@ -118,6 +122,7 @@ SERVICE = Service(
     probes=probes,
     measures=measures,
     prepare=prepare,
+    checks=checks,
     context=context,
     secrets=lambda settings: {"ldap-password": settings.ldap_password},
     certificate_for=lambda settings: (settings.directory_host,),

@@ -20,6 +20,8 @@ from entrypoint.settings.kinds import Address
 from entrypoint.settings.schema import concern
 
 CONFIG = "/run/config/dnsmasq.conf"
+HOSTS = "/etc/postern/hosts.d"
+RECORDS = "/etc/postern/dnsmasq.d"
 PORT = 53  # what resolv.conf cannot change; engines let everybody bind it inside a container
 
 
@@ -108,7 +110,16 @@ def closed_names(settings: Settings) -> list[str]:
 
 def programs(settings: Settings) -> tuple[Program, ...]:
     argv = ("/usr/sbin/dnsmasq", f"--conf-file={CONFIG}")
-    return (Program(name="dnsmasq", argv=argv, env=base_env(settings), parser="dnsmasq"),)
+    return (
+        Program(
+            name="dnsmasq",
+            argv=argv,
+            env=base_env(settings),
+            parser="dnsmasq",
+            reload="HUP",  # for the hosts and nothing else: dnsmasq(8), NOTES
+            restart_for=("/run/config/*", RECORDS),
+        ),
+    )
 
 
 def checks(_settings: Settings) -> tuple[Command, ...]:
@@ -126,6 +137,7 @@ SERVICE = Service(
     name="mail-dnsmasq",
     image="dnsmasq",
     settings=Settings,
+    reads=(HOSTS, RECORDS),
     programs=programs,
     probes=probes,
     checks=checks,

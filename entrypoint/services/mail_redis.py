@@ -38,6 +38,7 @@ def checks(_settings: Settings) -> tuple[Command, ...]:
 
 
 def programs(settings: Settings) -> tuple[Program, ...]:
+    # No reload: only the password can change, which clients have to learn anew as well.
     return (Program(name="redis", argv=(SERVER, CONFIG), env=base_env(settings), parser="redis"),)
 
 

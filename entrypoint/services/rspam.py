@@ -18,6 +18,7 @@ from entrypoint.settings.schema import concern
 SCAN_PORT = 11333
 CONSOLE_PORT = 11334
 CLAMAV_PORT = 3310
+LOCAL = "/run/config"  # links in /etc/rspamd lead there
 STATE = "/var/lib/rspamd"
 _STEP = 0.01
 REDIS_PASSWORD = "redis-password"  # noqa: S105  # a file's name
@@ -87,12 +88,13 @@ def prepare(_settings: Settings) -> tuple[Command, ...]:
 def checks(_settings: Settings) -> tuple[Command, ...]:
     # Not --strict, for which a server whose name DNS does not know right now is an error.
     # Reading all of Debian's rules takes seconds, and on a machine with much else to do a minute.
-    test = ("/usr/bin/rspamadm", "configtest")
+    test = ("/usr/bin/rspamadm", f"--var=LOCAL_CONFDIR={LOCAL}", "configtest")
     return (Command(argv=test, purpose="check rspamd's configuration", timeout_s=300),)
 
 
 def programs(settings: Settings) -> tuple[Program, ...]:
-    return (Program(name="rspamd", argv=("/usr/bin/rspamd", "-f"), env=base_env(settings), parser="rspamd"),)
+    command = ("/usr/bin/rspamd", "-f")
+    return (Program(name="rspamd", argv=command, env=base_env(settings), parser="rspamd", reload="HUP"),)
 
 
 def probes(_settings: Settings) -> tuple[Probe, ...]:
@@ -125,6 +127,7 @@ SERVICE = Service(
     settings=Settings,
     programs=programs,
     writes=(STATE,),
+    reads=("/etc/postern/rspamd.d",),
     probes=probes,
     needs=needs,
     measures=lambda _settings: (Measure(kind="room", where=STATE),),

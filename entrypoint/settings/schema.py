@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar, dataclass_transform
 
@@ -181,6 +181,18 @@ def variables(cls: type) -> dict[str, Var]:
 
 def _named(v: Var, field_name: str) -> Var:
     return v if v.name else dataclasses.replace(v, name=field_name.upper())
+
+
+def secrets_of(value: object) -> Iterator[Secret]:
+    """Every secret in a settings' value, however deep."""
+    if isinstance(value, Secret):
+        yield value
+    elif isinstance(value, tuple):
+        for part in value:
+            yield from secrets_of(part)
+    elif dataclasses.is_dataclass(value):
+        for field in dataclasses.fields(value):
+            yield from secrets_of(getattr(value, field.name))
 
 
 def short(text: str, limit: int = 80) -> str:

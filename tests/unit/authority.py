@@ -67,6 +67,15 @@ class Authority:
         self._openssl("ca", "-batch", "-notext", *times, *sign)
         return self._folder / f"{name}.pem", self._folder / f"{name}.key"
 
+    def intermediate(self, folder: Path) -> Authority:
+        """Another authority, in a folder of its own, whose certificate is signed by this one."""
+        made = Authority(folder)
+        ask = ("-key", "ca.key", "-subj", f"/CN={folder.name}", "-addext", "basicConstraints=critical,CA:TRUE")
+        made._openssl("req", "-new", *ask, "-out", "ca.csr")
+        sign = ("-CA", str(self.ca_file), "-CAkey", str(self._folder / "ca.key"), "-copy_extensions", "copy")
+        made._openssl("x509", "-req", "-in", "ca.csr", *sign, "-days", "2", "-out", "ca.pem")
+        return made
+
     def _key(self, name: str) -> tuple[str, ...]:
         return ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", name)
 

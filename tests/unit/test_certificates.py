@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from entrypoint.certificates import check_certificate, check_files
+from entrypoint.certificates import check_certificate, check_files, doubts, expiry
 from entrypoint.errors import CheckError
 from entrypoint.settings import concern
 from entrypoint.settings.concerns import SYSTEM_CA, Common, Exim, Hosts, Ldap, Smarthost, Tls, Trust
@@ -24,9 +25,25 @@ class Everything(Common, Hosts, Tls, Trust, Ldap, Exim, Smarthost):
     """All concerns that name files."""
 
 
+@concern
+class Trusting(Tls, Trust):
+    """What shows a certificate, and checks others'."""
+
+
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("certificates") / "authority")
+
+
+@pytest.fixture(scope="module")
+def below(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """An authority between the root and the servers."""
+    return authority.intermediate(tmp_path_factory.mktemp("chain") / "below")
+
+
+@pytest.fixture
+def pair(below: Authority) -> tuple[Path, Path]:
+    return below.certificate(NAMES)
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +114,71 @@ class TestCertificate:
             f"cannot use TLS_CERTIFICATE={good.tls_certificate}: with TLS_KEY={mixed.tls_key}, "
             "the key is that of another certificate"
         )
+
+
+class TestChain:
+    @staticmethod
+    def chained(key: Path, *certificates: Path) -> Tls:
+        """The certificates in one file, in this order."""
+        file = key.with_suffix(".chain")
+        file.write_text("".join(path.read_text() for path in certificates))
+        return tls(file, key)
+
+    def test_complete(self, authority: Authority, below: Authority, pair: tuple[Path, Path]) -> None:
+        certificate, key = pair
+        check_certificate(self.chained(key, certificate, below.ca_file), ("imap.example.org",))
+        check_certificate(self.chained(key, certificate, below.ca_file, authority.ca_file), ("imap.example.org",))
+
+    def test_in_a_wrong_order(self, authority: Authority, below: Authority, pair: tuple[Path, Path]) -> None:
+        certificate, key = pair
+        wrong = self.chained(key, certificate, authority.ca_file, below.ca_file)
+        assert refusal(wrong) == (
+            f"cannot use TLS_CERTIFICATE={wrong.tls_certificate}: in it, CN=postern-test is followed by CN=authority, "
+            "which has not issued it; first comes the server's own certificate, then the issuer of each"
+        )
+
+    def test_with_a_foreign_authority(self, below: Authority, pair: tuple[Path, Path], tmp_path: Path) -> None:
+        certificate, key = pair
+        foreign = Authority(tmp_path / "below")  # of the same name
+        assert "which has not issued it" in refusal(self.chained(key, certificate, foreign.ca_file))
+
+    def test_the_issuer_first(self, below: Authority, pair: tuple[Path, Path]) -> None:
+        certificate, key = pair
+        assert "the key is that of another certificate" in refusal(self.chained(key, below.ca_file, certificate))
+
+
+class TestDoubts:
+    @staticmethod
+    def trusting(settings: Tls, ca_file: Path | str) -> Trusting:
+        return Trusting(**vars(settings), tls_ca=str(ca_file))
+
+    def test_none_for_a_chain_that_ends_at_a_known_authority(self, authority: Authority, tmp_path: Path) -> None:
+        below = authority.intermediate(tmp_path / "below")
+        certificate, key = below.certificate(NAMES)
+        chain = TestChain.chained(key, certificate, below.ca_file)
+        assert list(doubts(self.trusting(chain, authority.ca_file))) == []
+        assert list(doubts(self.trusting(tls(certificate, key), below.ca_file))) != []  # no root, and nothing above it
+
+    def test_an_authority_that_nobody_knows_here(self, authority: Authority, tmp_path: Path) -> None:
+        certificate, key = authority.intermediate(tmp_path / "below").certificate(NAMES)
+        (doubt,) = doubts(self.trusting(tls(certificate, key), authority.ca_file))
+        assert doubt == (
+            f"TLS_CERTIFICATE={certificate} is of no authority that the system or TLS_CA knows (unable to get local "
+            "issuer certificate): unless it is of an own one, the chain is not complete"
+        )
+        assert list(doubts(self.trusting(tls(certificate, key), SYSTEM_CA)))
+
+    def test_who_trusts_nobody_does_not_say_whom(self, good: Tls) -> None:
+        assert list(doubts(good)) == []
+
+    @pytest.mark.parametrize(("days", "told"), [(9, True), (14, True), (16, False)])
+    def test_an_end_that_is_near(self, authority: Authority, days: int, *, told: bool) -> None:
+        end = datetime.now(UTC) + timedelta(days=days, minutes=-1)
+        near = tls(*authority.certificate(NAMES, ends=end.strftime("%Y%m%d%H%M%SZ")))
+        check_certificate(near, ("imap.example.org",))
+        assert expiry(near) == pytest.approx(end.timestamp(), abs=1)
+        said = f"TLS_CERTIFICATE={near.tls_certificate} expires in {days - 1} days: renew it"
+        assert list(doubts(near)) == ([said] if told else [])
 
 
 class TestFiles:

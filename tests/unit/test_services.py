@@ -13,7 +13,7 @@ from entrypoint.environment import read_env_file
 from entrypoint.plan import Need, Plan
 from entrypoint.render import install_dir, render_tree
 from entrypoint.service import Service, find, known_variables, names
-from entrypoint.settings import Secret, read
+from entrypoint.settings import Secret, read, secrets_of
 from entrypoint.settings.concerns import Compose, Mailman
 from entrypoint.settings.reading import Reading
 from entrypoint.settings.schema import REQUIRED, Like, Var, variables
@@ -161,7 +161,7 @@ def test_secrets_of_all_depths_are_found() -> None:
     env = {"DOMAIN": "example.org", "RELAY_LOGINS": "a.example u:one\nb.example u:two"}
     env |= {"EXIM_EXT_MSACCOUNT": "u", "EXIM_EXT_PW": "three"}
     settings = read(env, find("exim-ext-mailout").settings).settings
-    assert set(boot.secrets_of(settings)) == {Secret("one"), Secret("two"), Secret("three")}
+    assert set(secrets_of(settings)) == {Secret("one"), Secret("two"), Secret("three")}
 
 
 MACRO = re.compile(r"(?m)^\s*[A-Z]\w*\s*=(?!=)")
