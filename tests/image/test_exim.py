@@ -7,7 +7,7 @@ import shutil
 import smtplib
 import ssl
 from base64 import b64decode
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,10 +83,13 @@ class Neighbours:
             yield started
 
     @contextmanager
-    def neighbour(self, image: str, service: str, user: int, address: str) -> Iterator[Container]:
-        """One of the services around Exim."""
-        options = [f"--user={user}:0", *self.at(SETTINGS[address])]
-        with container(image, "run", service, env=self.env(), files=self.files(), options=options) as started:
+    def neighbour(
+        self, image: str, service: str, user: int, address: str = "", files: Mapping[str, Path] | None = None
+    ) -> Iterator[Container]:
+        """One of the services around Exim, at its address or any other, with these files as well."""
+        options = [f"--user={user}:0", *self.at(SETTINGS.get(address, ""))]
+        mounts = self.files() | dict(files or {})
+        with container(image, "run", service, env=self.env(), files=mounts, options=options) as started:
             yield started
 
     def at(self, address: str = "") -> list[str]:
@@ -116,8 +119,15 @@ class Neighbours:
 
 @pytest.fixture(scope="module")
 def neighbours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Neighbours]:
-    """Directory, DNS, Redis and rspamd, healthy."""
-    world = make_world(tmp_path_factory.mktemp("exim") / "world", SETTINGS, passwords={"LDAP_PASSWORD": PASSWORD})
+    """What an Exim role needs, healthy."""
+    with neighbourhood(tmp_path_factory.mktemp("exim") / "world") as around:
+        yield around
+
+
+@contextmanager
+def neighbourhood(folder: Path) -> Iterator[Neighbours]:
+    """Directory, DNS, Redis and rspamd, healthy, with a world in this folder."""
+    world = make_world(folder, SETTINGS, passwords={"LDAP_PASSWORD": PASSWORD})
     # A relay that DNS knows by another name in the end, as large providers have it.
     records = (f"host-record=edge.{RELAY},{SETTINGS['SINK_IP']}", f"cname={RELAY},edge.{RELAY}")
     (world.folder / "dnsmasq.d" / "relay.conf").write_text("".join(f"{record}\n" for record in records))
