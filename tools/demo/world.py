@@ -126,13 +126,18 @@ def password_file(folder: Path, uid: str) -> Path:
 def make_keys(folder: Path, domain: str) -> str:
     """The authority, the certificate that all services share, the DKIM key; returns its record for DNS."""
     keys.make_authority(folder, f"{domain} demo authority")
-    hosts = [*(f"{service}.{domain}" for service in SERVICES), SINK, "localhost"]
-    # The last two are for clients on this machine, which find the services at published ports.
-    keys.make_certificate(folder, [*(f"DNS:{host}" for host in hosts), "IP:127.0.0.1"])
+    keys.make_certificate(folder, names(domain))
     record = keys.make_dkim_key(folder)
     for name in ("server.pem", "server.key", "dkim.key"):
         (folder / name).rename(folder / "secrets" / name)
     return record
+
+
+def names(domain: str) -> list[str]:
+    """What the certificate that all services share is for."""
+    hosts = [*(f"{service}.{domain}" for service in SERVICES), SINK, "localhost"]
+    # The last two are for clients on this machine, which find the services at published ports.
+    return [*(f"DNS:{host}" for host in hosts), "IP:127.0.0.1"]
 
 
 def dns_records(settings: Mapping[str, str], dkim_record: str) -> str:
