@@ -38,7 +38,7 @@ stack-tests: ## the whole system, with real mail
 	@tools/setup venv swaks
 	@$(PYTHON) -m pytest -q -m stack tests/stack
 
-reference: ## docs/reference/settings.md from the settings
+reference: ## what of docs/reference is written from the code
 	@tools/setup venv
 	@$(PYTHON) -m tools.reference
 

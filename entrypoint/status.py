@@ -7,51 +7,41 @@ supervisor, the last health check and /proc say. The host asks each container by
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from entrypoint.environment import read_env_file
+from entrypoint.console import GREEN, RED, YELLOW, Row, has_colour, table
 from entrypoint.errors import Unavailable
 from entrypoint.health import age
+from entrypoint.host import LABEL, containers, default_project, docker, in_container
 from entrypoint.plan import RUN_DIR
 
-PROJECT = "postern"  # the compose file's own name for it
-_IN_IMAGES = Path("/opt/postern/install")
-_LABEL = "com.docker.compose"
 _SAMPLE_S = 0.2
-_ASK_S = 30.0
 _AT_ONCE = 16
 
 _HEADS = ("program", "kind", "state", "pid", "uptime", "restarts", "cpu", "memory", "last exit", "next")
 _TO_THE_RIGHT = frozenset({"pid", "uptime", "restarts", "cpu", "memory", "next"})
-_GREEN = frozenset({"running", "done", "waiting", "healthy"})
-_YELLOW = frozenset({"backoff", "stopping", "starting", "restarting", "created", "paused"})
-_RED = frozenset({"fatal", "stopped", "unhealthy", "exited", "dead"})
-
-Row = Mapping[str, str]
+_COLOURS = {
+    **dict.fromkeys(("running", "done", "waiting", "healthy"), GREEN),
+    **dict.fromkeys(("backoff", "stopping", "starting", "restarting", "created", "paused"), YELLOW),
+    **dict.fromkeys(("fatal", "stopped", "unhealthy", "exited", "dead"), RED),
+}
 
 
 def main(project: str = "", *, as_json: bool = False, run_dir: Path = RUN_DIR) -> int:
     """Print the status of this container, or with `project` or outside of any, of a stack."""
-    if project or not (run_dir.exists() or _IN_IMAGES.exists()):
+    if project or not in_container(run_dir):
         stack = of_stack(project or default_project())
-        print(json.dumps(stack, indent=2) if as_json else stack_as_text(stack, coloured=_coloured()))
+        print(json.dumps(stack, indent=2) if as_json else stack_as_text(stack, coloured=has_colour()))
     else:
         here = of_container(run_dir)
-        print(json.dumps(here, indent=2) if as_json else container_as_text(here, coloured=_coloured()))
+        print(json.dumps(here, indent=2) if as_json else container_as_text(here, coloured=has_colour()))
     return 0
-
-
-def _coloured() -> bool:
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
 
 # --- in a container
@@ -122,31 +112,12 @@ def _sum(tree: Iterable[psutil.Process], ask: Callable[[psutil.Process], float])
 # --- on the host
 
 
-def default_project() -> str:
-    """The name that Compose would take here: from the environment, from .env, or the compose file's own."""
-    if name := os.environ.get("COMPOSE_PROJECT_NAME"):
-        return name
-    env_file = Path(".env")
-    return (read_env_file(env_file).get("COMPOSE_PROJECT_NAME") if env_file.exists() else "") or PROJECT
-
-
 def of_stack(project: str) -> dict[str, Any]:
     """All containers of a compose project, each with its own status where it runs; Unavailable when there is none."""
-    found = docker("ps", "--all", "--quiet", "--filter", f"label={_LABEL}.project={project}").split()
-    if not found:
-        raise Unavailable(
-            f"cannot find a container of the project {project!r}; {_other_projects()}"
-            "start it (docker compose up -d), or name another one (--project NAME)"
-        )
-    inspected = json.loads(docker("inspect", *found))
+    inspected = json.loads(docker("inspect", *containers(project)))
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        containers = sorted(pool.map(_of_one, inspected), key=lambda each: (each["service"], each["container"]))
-    return {"at": time.time(), "project": project, "containers": containers}
-
-
-def _other_projects() -> str:
-    listed = docker("ps", "--all", "--format", f'{{{{.Label "{_LABEL}.project"}}}}').split()
-    return f"there are {', '.join(sorted(set(listed)))}; " if listed else ""
+        found = sorted(pool.map(_of_one, inspected), key=lambda each: (each["service"], each["container"]))
+    return {"at": time.time(), "project": project, "containers": found}
 
 
 def _of_one(inspected: Mapping[str, Any]) -> dict[str, Any]:
@@ -154,7 +125,7 @@ def _of_one(inspected: Mapping[str, Any]) -> dict[str, Any]:
     health = state.get("Health") or {}
     said = [str(check["Output"]).strip() for check in health.get("Log") or ()]
     return {
-        "service": inspected["Config"]["Labels"].get(f"{_LABEL}.service", ""),
+        "service": inspected["Config"]["Labels"].get(f"{LABEL}.service", ""),
         "container": name,
         "state": state["Status"],
         "exit_code": state["ExitCode"],
@@ -173,22 +144,6 @@ def _asked(container: str) -> dict[str, Any] | None:
     return found
 
 
-def docker(*arguments: str) -> str:
-    """What docker prints; Unavailable with its words when it cannot."""
-    what = f"cannot ask docker ({' '.join(arguments[:2])})"
-    try:
-        done = subprocess.run(["docker", *arguments], capture_output=True, text=True, timeout=_ASK_S, check=False)
-    except FileNotFoundError:
-        raise Unavailable(
-            "cannot show a status: this is no container of Postern's, and docker is not installed here"
-        ) from None
-    except subprocess.TimeoutExpired:
-        raise Unavailable(f"{what}: no answer within {_ASK_S:g} s") from None
-    if done.returncode:
-        raise Unavailable(f"{what}: {(done.stderr.strip().splitlines() or ['it failed'])[-1]}")
-    return done.stdout
-
-
 # --- for people
 
 
@@ -196,7 +151,7 @@ def container_as_text(here: Mapping[str, Any], *, coloured: bool = False) -> str
     """The table, and below it what the last health check and reload said."""
     if not here["programs"]:
         return "starting: the supervisor has not reported yet"
-    lines = [table(_HEADS, _rows(here), coloured=coloured), ""]
+    lines = [table(_HEADS, _rows(here), right=_TO_THE_RIGHT, colours=_COLOURS, coloured=coloured), ""]
     health, reload = here["health"], here["reload"]
     told = f"{health['line']} ({age(here['at'] - health['at'])} ago)" if health else "not asked yet"
     lines.append(f"health  {told}")
@@ -215,7 +170,7 @@ def stack_as_text(stack: Mapping[str, Any], *, coloured: bool = False) -> str:
             word = f"{container['state']} ({container['exit_code']})"
         of_it = _rows(container["status"]) if container["status"] else [{}]
         rows += [{"service": container["service"], "health": word, **of_it[0]}, *of_it[1:]]
-    lines = [table(("service", "health", *_HEADS), rows, coloured=coloured)]
+    lines = [table(("service", "health", *_HEADS), rows, right=_TO_THE_RIGHT, colours=_COLOURS, coloured=coloured)]
     news = [each for each in stack["containers"] if each["said"] and not each["said"].startswith("healthy:")]
     news = [each for each in news if each["health"] != "healthy" or "but:" in each["said"]]
     width = max((len(each["service"]) for each in news), default=0)
@@ -242,28 +197,3 @@ def _row(name: str, program: Mapping[str, Any], at: float) -> Row:
         "last exit": program["last_exit"] or "",
         "next": f"in {age(program['next'] - at)}" if program["next"] else "",
     }
-
-
-def table(heads: Sequence[str], rows: Sequence[Row], *, coloured: bool = False) -> str:
-    """Aligned columns under their heads; figures to the right."""
-    widths = {head: max(len(head), *(len(row.get(head, "")) for row in rows)) for head in heads}
-    lines = ["  ".join(_aligned(head, head, widths[head]) for head in heads).upper().rstrip()]
-    for row in rows:
-        cells = (
-            _painted(row.get(head, ""), _aligned(row.get(head, ""), head, widths[head]), coloured) for head in heads
-        )
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)
-
-
-def _aligned(text: str, head: str, width: int) -> str:
-    return text.rjust(width) if head in _TO_THE_RIGHT else text.ljust(width)
-
-
-def _painted(text: str, cell: str, coloured: bool) -> str:
-    """The cell in the colour of its word."""
-    word = text.partition(" ")[0]
-    for words, colour in ((_GREEN, "32"), (_YELLOW, "33"), (_RED, "31")):
-        if coloured and word in words:
-            return f"\x1b[{colour}m{cell}\x1b[0m"
-    return cell

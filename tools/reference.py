@@ -1,12 +1,15 @@
-"""docs/reference/settings.md, written from the settings themselves: python -m tools.reference [--check].
+"""What of docs/reference is written from the code: python -m tools.reference [--check].
 
-A unit test compares the file with what this module makes of the code.
+settings.md as a whole; of cli.md, what `entrypoint … --help` prints. Unit tests compare both with the code.
 """
 
 from __future__ import annotations
 
 import argparse
 import inspect
+import os
+import re
+import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -16,7 +19,10 @@ from entrypoint.service import Service, find, names
 from entrypoint.settings import concerns
 from entrypoint.settings.schema import REQUIRED, Var, variables
 
-FILE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "settings.md"
+ROOT = Path(__file__).resolve().parent.parent
+FILE = ROOT / "docs" / "reference" / "settings.md"
+CLI_FILE = ROOT / "docs" / "reference" / "cli.md"
+HELP_BLOCK = re.compile(r"(```console\n\$ entrypoint (.*--help)\n)(?:(?!```).*\n)*```")
 
 HEAD = """\
 <!-- Written by `make reference` from entrypoint/settings/concerns.py: edits here do not last. -->
@@ -58,17 +64,30 @@ COMPOSE_OWN = (
 
 
 def main() -> int:
-    """Write the file, or say whether it is as it should be; the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m tools.reference", description="Write docs/reference/settings.md.")
-    parser.add_argument("--check", action="store_true", help="only say whether the file is up to date")
+    """Write the files, or say whether they are as they should be; the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tools.reference", description="Write what docs/reference shows.")
+    parser.add_argument("--check", action="store_true", help="only say whether the files are up to date")
+    wanted = {FILE: text(), CLI_FILE: with_help(CLI_FILE.read_text(encoding="utf-8"))}
     if not parser.parse_args().check:
-        FILE.parent.mkdir(parents=True, exist_ok=True)
-        FILE.write_text(text(), encoding="utf-8")
+        for file, content in wanted.items():
+            file.write_text(content, encoding="utf-8")
         return 0
-    if FILE.is_file() and FILE.read_text(encoding="utf-8") == text():
-        return 0
-    print("docs/reference/settings.md is not what the code says: make reference", file=sys.stderr)
-    return 1
+    old = [file for file, content in wanted.items() if file.read_text(encoding="utf-8") != content]
+    for file in old:
+        print(f"{file.relative_to(ROOT)} is not what the code says: make reference", file=sys.stderr)
+    return 1 if old else 0
+
+
+def with_help(page: str) -> str:
+    """The page, with what each `$ entrypoint … --help` of it prints below it."""
+    return HELP_BLOCK.sub(lambda block: f"{block[1]}{help_of(block[2].split())}```", page)
+
+
+def help_of(arguments: Sequence[str]) -> str:
+    """What the command line prints, 80 columns wide."""
+    env = {**os.environ, "COLUMNS": "80", "NO_COLOR": "1"}
+    command = [sys.executable, "-m", "entrypoint", *arguments]
+    return subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60).stdout
 
 
 def text() -> str:

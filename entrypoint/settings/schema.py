@@ -108,6 +108,7 @@ class Var:
     example: str
     old: tuple[str, ...]
     secret: bool
+    since: str  # the version that had it first
 
     def spellings(self) -> list[str]:
         """Every name under which the environment may give this variable."""
@@ -134,9 +135,10 @@ def var(
     example: str = "",
     old: tuple[str, ...] = (),
     secret: bool = False,
+    since: str = "0.1.0",
 ) -> Any:
     """A field of a concern. `default` is written as a person would; None means "not set"."""
-    return field(metadata={"var": Var(name, kind, meaning, default, example, old, secret)})
+    return field(metadata={"var": Var(name, kind, meaning, default, example, old, secret, since)})
 
 
 class _Frozen:

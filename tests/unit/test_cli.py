@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from entrypoint import __version__, cli
+from entrypoint.commands import plan
 from entrypoint.service import names
 
 ROOT = Path(__file__).parents[2]
@@ -157,7 +158,7 @@ class TestRun:
     def test_a_bug_ends_with_70_and_a_traceback(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        monkeypatch.setattr(cli, "_plan", lambda _options: 1 // 0)
+        monkeypatch.setattr(plan, "run", lambda _options: 1 // 0)
         assert cli.main(["plan"]) == 70
         shown = capsys.readouterr().err
         assert shown.startswith("entrypoint: a bug in entrypoint\nTraceback")

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -25,13 +22,6 @@ PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 # Names that are no settings of ours: Compose's, placeholders, and what other systems have.
 OTHERS = {"NO_COLOR", "COMPOSE_PROFILES", "COMPOSE_PROJECT_NAME", "NAME_FILE", "LDAP_HOST"}
 OTHERS |= {"ENABLE_SPAMASSASSIN", "ENABLE_SRS", "ENABLE_FETCHMAIL", "IMAP_REPLICA_"}
-
-
-def run(*arguments: str) -> str:
-    """What the command line prints, 80 columns wide."""
-    env = {**os.environ, "COLUMNS": "80", "NO_COLOR": "1"}
-    command = [sys.executable, "-m", "entrypoint", *arguments]
-    return subprocess.run(command, env=env, capture_output=True, text=True, check=True, timeout=60).stdout
 
 
 class TestSettings:
@@ -65,15 +55,15 @@ class TestSettings:
 
 class TestCommandLine:
     def test_shows_every_command(self) -> None:
-        commands = re.findall(r"(?m)^    (\w+) ", run("--help"))
+        commands = re.findall(r"(?m)^    (\w+) ", reference.help_of(["--help"]))
         assert {"--help", *(f"{command} --help" for command in commands)} == set(SHOWN)
 
     @pytest.mark.parametrize("shown", sorted(SHOWN))
     def test_shows_what_it_prints(self, shown: str) -> None:
-        assert SHOWN[shown] == run(*shown.split())
+        assert SHOWN[shown] == reference.help_of(shown.split())
 
     def test_would_notice_another_text(self) -> None:
-        assert run("run", "--help") != SHOWN["check --help"]
+        assert reference.help_of(["run", "--help"]) != SHOWN["check --help"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from entrypoint import status
+from entrypoint import console, host, status
 from entrypoint.cli import main
 from entrypoint.errors import Unavailable
 
@@ -106,8 +106,8 @@ def test_reloads_are_told(run_dir: Path) -> None:
 def test_colour() -> None:
     """Good states are green, bad ones red, and the columns stay where they are."""
     rows = [{"program": "a", "state": "running"}, {"program": "bb", "state": "exited (78)"}]
-    plain = status.table(("program", "state"), rows)
-    painted = status.table(("program", "state"), rows, coloured=True)
+    plain = console.table(("program", "state"), rows)
+    painted = console.table(("program", "state"), rows, colours=status._COLOURS, coloured=True)
     assert "\x1b[32mrunning" in painted
     assert "\x1b[31mexited (78)" in painted
     for code in ("\x1b[32m", "\x1b[31m", "\x1b[0m"):
@@ -217,20 +217,20 @@ def test_without_docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 def test_docker_that_refuses(engine: Path) -> None:
     """Its last line is the reason."""
     with pytest.raises(Unavailable, match=r"cannot ask docker \(exec x\): no such thing"):
-        status.docker("exec", "x")
+        host.docker("exec", "x")
 
 
 def test_the_project_that_compose_would_take(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From the environment, else from .env, else the compose file's own."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("COMPOSE_PROJECT_NAME", raising=False)
-    assert status.default_project() == "postern"
+    assert host.default_project() == "postern"
     (tmp_path / ".env").write_text("DOMAIN=example.org\n")
-    assert status.default_project() == "postern"
+    assert host.default_project() == "postern"
     (tmp_path / ".env").write_text("COMPOSE_PROJECT_NAME=mail\n")
-    assert status.default_project() == "mail"
+    assert host.default_project() == "mail"
     monkeypatch.setenv("COMPOSE_PROJECT_NAME", "other")
-    assert status.default_project() == "other"
+    assert host.default_project() == "other"
 
 
 def test_outside_of_containers_the_stack_is_meant(engine: Path, tmp_path: Path) -> None:
