@@ -215,7 +215,7 @@ def unused(kind: Kind[T]) -> Kind[T]:
 
 def _zone(value: str) -> str:
     name = value.strip()
-    if not re.fullmatch(r"[A-Za-z0-9+_-]+(/[A-Za-z0-9+_-]+)*", name):
+    if len(name) > 255 or not re.fullmatch(r"[A-Za-z0-9+_-]+(/[A-Za-z0-9+_-]+)*", name):
         raise ValueError("is no time zone")
     # The C library takes an unknown one for UTC and says nothing.
     if _ZONES.is_dir() and not (_ZONES / name).is_file():

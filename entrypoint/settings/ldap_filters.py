@@ -88,7 +88,7 @@ def _plain(text: str) -> str:
 
 
 def _insist_on_filter(text: str) -> None:
-    if re.search(r"=\s*\)", text):
+    if re.search(r"\(\s*[^()=]*=\s*\)", text):
         raise ValueError("compares with nothing (did Compose replace a $name? single quotes keep it)")
     if text.count("(") != text.count(")"):
         raise ValueError("is no LDAP filter: its parentheses do not match")

@@ -114,6 +114,7 @@ BAD: list[tuple[Kind[Any], str, str]] = [
     (kinds.time_zone, "Europe/Berln", "is no known time zone"),
     (kinds.time_zone, "Europe", "is no known time zone"),
     (kinds.time_zone, "../../etc/passwd", "is no time zone"),
+    (kinds.time_zone, "x" * 5000, "is no time zone"),
     (kinds.ldap_hosts, " ", "has nothing but separators"),
     (kinds.ldap_hosts, "http://ldap1", "has 'http://ldap1', which is no directory server"),
     (kinds.ldap_hosts, "ldap1:99999", "has 'ldap1:99999', which is out of range"),

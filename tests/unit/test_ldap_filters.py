@@ -86,6 +86,11 @@ class TestPlaceholders:
         with pytest.raises(ValueError, match="compares with nothing"):
             exim.parse(text)
 
+    def test_a_value_may_end_with_an_equals_sign(self) -> None:
+        assert (
+            str(exim.parse("(&(userPassword=YQ==)(mail=$local_part))")) == "(&(userPassword=YQ==)(mail=<local_part>))"
+        )
+
 
 class TestOldSpellings:
     @pytest.mark.parametrize("ampersand", ["&", r"\&", r"\\&", r"\\\\&"])
