@@ -61,19 +61,19 @@ def _other_projects() -> str:
     return f"there are {', '.join(sorted(set(listed)))}; " if listed else ""
 
 
-def docker(*arguments: str, stdin: str = "") -> str:
+def docker(*arguments: str, stdin: str = "", timeout_s: float = _ASK_S) -> str:
     """What docker prints; Unavailable with its words when it cannot."""
     what = f"cannot ask docker ({' '.join(arguments[:2])})"
     try:
         done = subprocess.run(
-            ["docker", *arguments], input=stdin, capture_output=True, text=True, timeout=_ASK_S, check=False
+            ["docker", *arguments], input=stdin, capture_output=True, text=True, timeout=timeout_s, check=False
         )
     except FileNotFoundError:
         raise Unavailable(
             "cannot ask the containers: this is no container of Postern's, and docker is not installed here"
         ) from None
     except subprocess.TimeoutExpired:
-        raise Unavailable(f"{what}: no answer within {_ASK_S:g} s") from None
+        raise Unavailable(f"{what}: no answer within {timeout_s:g} s") from None
     if done.returncode:
         raise Unavailable(f"{what}: {(done.stderr.strip().splitlines() or ['it failed'])[-1]}")
     return done.stdout
