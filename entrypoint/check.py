@@ -17,7 +17,7 @@ _LINES = 20
 
 def run_all(commands: Iterable[Command], env: Mapping[str, str], secrets: Iterable[Secret]) -> None:
     """Run the commands in order; CheckError with the words of the first that refuses."""
-    hidden = sorted({face for secret in secrets for face in _faces(secret)}, key=len, reverse=True)
+    hidden = faces(secrets)
     for command in commands:
         _run(command, env, hidden)
 
@@ -56,9 +56,7 @@ def _ending(code: int) -> str:
 
 def _last_words(output: str, hidden: list[str]) -> str:
     """The end of what a command said, without the secrets that it may have quoted."""
-    for secret in hidden:
-        output = output.replace(secret, "********")
-    lines = [line for line in output.splitlines() if line.strip()][-_LINES:]
+    lines = [line for line in masked(output, hidden).splitlines() if line.strip()][-_LINES:]
     return "\n".join(f"  {line}" for line in lines) or "  (it said nothing)"
 
 
@@ -72,6 +70,18 @@ _QUOTINGS: tuple[Callable[[str], str], ...] = (
     quoting.slapd,
     quoting.ucl,
 )
+
+
+def faces(secrets: Iterable[Secret]) -> list[str]:
+    """All forms in which secrets may be quoted, the longest first: what `masked` hides."""
+    return sorted({face for secret in secrets for face in _faces(secret)}, key=len, reverse=True)
+
+
+def masked(text: str, hidden: Iterable[str]) -> str:
+    """The text with stars for what is hidden."""
+    for secret in hidden:
+        text = text.replace(secret, "********")
+    return text
 
 
 def _faces(secret: Secret) -> set[str]:
