@@ -1,4 +1,4 @@
-"""LDAP: StartTLS if wanted, bind, and a search for the base itself.
+"""LDAP: StartTLS if wanted, bind, and a search for the base itself, or for entries.
 
 ldap3 only writes and reads the messages. Name, connection and TLS are climbed before, because it
 reports all of them as one error, verifies names by its own rules and counts time in whole seconds.
@@ -6,8 +6,9 @@ reports all of them as one error, verifies names by its own rules and counts tim
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from entrypoint.errors import ProbeError
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 _STARTTLS = "1.3.6.1.4.1.1466.20037"
 _NO_ATTRIBUTES = "1.1"
+_NO_SUCH_OBJECT = 32
 _SEQUENCE = b"\x30"  # every message is one
 _PASSING = {3: "the time limit is exceeded", 51: "the server is busy", 52: "the server is not available", 80: "trouble"}
 _LASTING = {
@@ -39,15 +41,69 @@ def load() -> None:
 
 
 def ask_ldap(talk: Talk, probe: Probe) -> str:
+    session = _opened(talk, probe)
+    _find_base(talk, session, probe)
+    _close(talk, session)
+    return f"{f'bound as {probe.user}' if probe.user else 'no login'}, {_base(probe)} exists"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the directory has under a name; attributes in lower case, their values as text."""
+
+    dn: str
+    values: Mapping[str, tuple[str, ...]]
+
+    def of(self, attribute: str) -> tuple[str, ...]:
+        """The values of an attribute; nothing when it has none."""
+        return self.values.get(attribute.lower(), ())
+
+
+Search = Callable[..., list[Entry]]
+
+
+@contextmanager
+def directory(probe: Probe) -> Iterator[Search]:
+    """A session at the probe's server: `search(base, filter, scope="SUBTREE", attributes=())` finds entries.
+
+    A base that does not exist has none. ProbeError for what goes wrong, within `probe.timeout_s` for all together.
+    """
+    load()
+    with Talk(probe) as talk:
+        session = _opened(talk, probe)
+
+        def search(base: str, pattern: str, scope: str = "SUBTREE", attributes: tuple[str, ...] = ()) -> list[Entry]:
+            wanted = list(attributes) or [_NO_ATTRIBUTES]
+            _call(talk, session.search, base, pattern, search_scope=scope, attributes=wanted)
+            if session.result["result"] not in {0, _NO_SUCH_OBJECT}:
+                raise _refusal(talk, session.result, f"{pattern} cannot be searched")
+            return [_entry(found) for found in session.response or () if found["type"] == "searchResEntry"]
+
+        talk.stage = "answer"
+        yield search
+        _close(talk, session)
+
+
+def _entry(found: Mapping[str, Any]) -> Entry:
+    values = {
+        name.lower(): tuple(value.decode(errors="backslashreplace") for value in each)
+        for name, each in found["raw_attributes"].items()
+    }
+    return Entry(found["dn"], values)
+
+
+def _opened(talk: Talk, probe: Probe) -> Connection:
     session = _session(talk)
     if probe.tls == "starttls":
         _start_tls(talk, session)
     if probe.user:
         _bind(talk, session, probe)
-    _find_base(talk, session, probe)
+    return session
+
+
+def _close(talk: Talk, session: Connection) -> None:
     with suppress(ProbeError):  # the answer that counts has been given
         _call(talk, session.unbind)
-    return f"{f'bound as {probe.user}' if probe.user else 'no login'}, {_base(probe)} exists"
 
 
 class _Wire:
@@ -112,7 +168,7 @@ def _password(talk: Talk, probe: Probe) -> bytes:
 def _find_base(talk: Talk, session: Connection, probe: Probe) -> None:
     talk.stage = "answer"
     _call(talk, session.search, probe.query, "(objectClass=*)", search_scope="BASE", attributes=[_NO_ATTRIBUTES])
-    if session.result["result"] == 32:
+    if session.result["result"] == _NO_SUCH_OBJECT:
         raise talk.error(f"{_base(probe)} does not exist, or is hidden from {_who(probe)}", curable=False)
     if session.result["result"]:
         raise _refusal(talk, session.result, f"{_base(probe)} cannot be read")

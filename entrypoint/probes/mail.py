@@ -54,6 +54,21 @@ def hand_over(probe: Probe, recipient: str, message: bytes) -> str:
         return taken
 
 
+def log_in(probe: Probe, user: str, password: str) -> str:
+    """The server's words to a login that it takes (AUTH PLAIN); ProbeError, stage login, when it does not."""
+    from base64 import b64encode
+
+    with Talk(probe) as talk:
+        _smtp_reply(talk)
+        hello = f"EHLO {_own_name(talk)}"
+        _offers(talk, probe, lambda: _smtp_command(talk, hello), lambda: _smtp_command(talk, "STARTTLS"))
+        talk.stage, talk.secret = "login", b64encode(f"\0{user}\0{password}".encode())
+        talk.send_line(f"AUTH PLAIN {talk.secret.decode()}")
+        taken = talk.quote(_smtp_reply(talk)[-1])
+        talk.leave("QUIT")
+        return taken
+
+
 def _own_name(talk: Talk) -> str:
     """Our name for EHLO; the address instead where a server would refuse the name's characters."""
     name = socket.gethostname()

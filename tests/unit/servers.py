@@ -200,6 +200,7 @@ class Directory:
     diagnosis: str = ""
     tls: ssl.SSLContext | None = None
     visible: bool = True
+    attributes: Mapping[str, str] = field(default_factory=dict)  # of the entry, one value each
 
     def __call__(self, peer: Peer) -> None:
         while head := peer.take(2):
@@ -229,7 +230,9 @@ class Directory:
         base = ber_parts(request)[0][1]
         code = self.search_code if self.search_code is not None else 0 if base.decode() in {self.base, ""} else 32
         if code == 0 and self.visible:
-            yield ber(0x64, ber(0x04, base), ber(0x30))
+            pairs = ((name.encode(), value.encode()) for name, value in self.attributes.items())
+            attributes = (ber(0x30, ber(0x04, name), ber(0x31, ber(0x04, value))) for name, value in pairs)
+            yield ber(0x64, ber(0x04, base), ber(0x30, *attributes))
         yield ber(0x65, self._result(code))
 
     def _result(self, code: int) -> bytes:

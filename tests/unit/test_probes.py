@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import socket
 import ssl
@@ -24,6 +25,8 @@ from hypothesis import strategies as st
 from entrypoint.errors import EntrypointError, ProbeError
 from entrypoint.plan import Probe
 from entrypoint.probes import ask, where
+from entrypoint.probes.ldap import directory
+from entrypoint.probes.mail import log_in
 from tests.unit.authority import Authority
 from tests.unit.servers import (
     Converse,
@@ -610,6 +613,26 @@ def test_dns_that_is_not_there() -> None:
     assert time.monotonic() - begin < 1
 
 
+@pytest.mark.parametrize(
+    ("reply", "curable"), [("535 Incorrect authentication data", False), ("435 Unable to authenticate", True)]
+)
+def test_smtp_login(reply: str, curable: bool, authority: Authority) -> None:
+    """Within TLS; a refusal says whether it lasts, and has no word of the login in it."""
+    hello = {"EHLO": "250-mail.example.org\r\n250 STARTTLS\r\n", "STARTTLS": "220 go\r\n", "QUIT": "221 bye\r\n"}
+    tls = authority.server("DNS:mail.example.org")
+    trusted = {"tls": "starttls", "ca_file": str(authority.ca_file), "server_name": "mail.example.org"}
+    login = base64.b64encode("\0alice\0pässword".encode()).decode()
+    good = Lines("220 hello\r\n", {**hello, "AUTH PLAIN": "235 Authentication succeeded\r\n"}, tls)
+    with Server(good) as server:
+        assert log_in(probe("smtp", server.port, **trusted), "alice", "pässword") == "235 Authentication succeeded"
+    assert f"AUTH PLAIN {login}" in good.heard
+    bad = Lines("220 hello\r\n", {**hello, "AUTH PLAIN": f"{reply} ({login})\r\n"}, tls)
+    with Server(bad) as server, pytest.raises(ProbeError, match=reply[:10]) as caught:
+        log_in(probe("smtp", server.port, **trusted), "alice", "pässword")
+    assert (caught.value.stage, caught.value.curable) == ("login", curable)
+    assert login not in caught.value.reason
+
+
 # LDAP
 
 
@@ -686,6 +709,34 @@ def test_ldap_that_repeats_the_password(password_file: Path) -> None:
     """What a server says about a login is shown without the password."""
     error = ldap_refusal(Directory(bind_code=49, diagnosis="no match for secret"), password_file)
     assert "no match for …" in error.reason
+
+
+def test_ldap_finds_entries(password_file: Path) -> None:
+    """With their attributes, whatever the case of the names; below a base that is not there, nothing."""
+    known = Directory(attributes={"gosaMailQuota": "50", "cn": "Ä"})
+    with Server(known) as server, directory(ldap(server.port, password_file)) as search:
+        (entry,) = search("dc=example,dc=org", "(mail=*)", attributes=("gosaMailQuota", "cn"))
+        assert (entry.dn, entry.of("GosaMailQuota"), entry.of("cn")) == ("dc=example,dc=org", ("50",), ("Ä",))
+        assert entry.of("mail") == ()
+        assert search("ou=none,dc=example,dc=org", "(mail=*)") == []
+
+
+def test_ldap_that_finds_nothing_for_a_reason(password_file: Path) -> None:
+    """A wrong password and a refused search are errors, and no empty list."""
+    password_file.write_bytes(b"wrong")
+    assert "password is wrong" in search_refusal(Directory(), password_file)
+    password_file.write_bytes(b"secret")
+    assert "access is denied" in search_refusal(Directory(search_code=50), password_file)
+
+
+def search_refusal(known: Directory, password_file: Path) -> str:
+    with (
+        Server(known) as server,
+        pytest.raises(ProbeError) as caught,
+        directory(ldap(server.port, password_file)) as search,
+    ):
+        search("dc=example,dc=org", "(mail=*)")
+    return caught.value.reason
 
 
 def test_ldap_that_is_another_protocol(password_file: Path) -> None:
