@@ -16,6 +16,7 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from urllib.parse import quote
 
+from entrypoint.errors import Refused
 from tools.console import ToolError
 from tools.demo import keys, people
 from tools.demo.people import Member
@@ -125,9 +126,12 @@ def password_file(folder: Path, uid: str) -> Path:
 
 def make_keys(folder: Path, domain: str) -> str:
     """The authority, the certificate that all services share, the DKIM key; returns its record for DNS."""
-    keys.make_authority(folder, f"{domain} demo authority")
-    keys.make_certificate(folder, names(domain))
-    record = keys.make_dkim_key(folder)
+    try:
+        keys.make_authority(folder, f"{domain} demo authority")
+        keys.make_certificate(folder, names(domain))
+        record = keys.make_dkim_key(folder)
+    except Refused as error:
+        raise ToolError(str(error)) from None
     for name in ("server.pem", "server.key", "dkim.key"):
         (folder / name).rename(folder / "secrets" / name)
     return record
