@@ -78,30 +78,34 @@ def _mx(record: Record, answer: Answer) -> Finding:
 
 
 def _spf(record: Record, answer: Answer, resolver: Resolver, addresses: Sequence[Address]) -> Finding:
-    found = spf.records(answer.data)
+    found = tuple(spf.records(answer.data))
     if not found:
         return _missing(record)
     if len(found) > 1:
-        return Finding(
-            record, DIFFERS, tuple(found), f"{len(found)} SPF records, where only one may be: write one of them"
-        )
+        return Finding(record, DIFFERS, found, f"{len(found)} SPF records, where only one may be: write one of them")
     if re.search(r"\s\+?all\b", found[0], re.IGNORECASE):
-        return Finding(record, DIFFERS, tuple(found), "everybody may send in your name")
+        return Finding(record, DIFFERS, found, "everybody may send in your name")
     try:
-        verdicts = {address: spf.evaluate(resolver, record.name, found[0], address) for address in addresses}
+        return Finding(record, *_judged(record, found[0], resolver, addresses))
     except spf.SpfError as error:
-        return Finding(record, DIFFERS, tuple(found), str(error))
+        return Finding(record, DIFFERS, found, str(error))
+
+
+def _judged(
+    record: Record, text: str, resolver: Resolver, addresses: Sequence[Address]
+) -> tuple[str, tuple[str, ...], str]:
+    """State, what is there, and why, of the one record: whether our addresses pass, and what that costs others."""
+    verdicts = {address: spf.evaluate(resolver, record.name, text, address) for address in addresses}
     refused = [f"{address} ({verdict.result})" for address, verdict in verdicts.items() if verdict.result != "pass"]
     if refused:
-        return Finding(record, DIFFERS, tuple(found), f"it does not allow {' and '.join(refused)}")
-    # Counted as for a stranger, who is looked for in all of it.
-    lookups = _most_lookups(resolver, record.name, found[0], addresses)
+        return DIFFERS, (text,), f"it does not allow {' and '.join(refused)}"
+    lookups = _most_lookups(resolver, record.name, text, addresses)
     if lookups > spf.LOOKUPS:
-        told = f"it needs {lookups} look-ups; receivers may give up after {spf.LOOKUPS}"
-        return Finding(record, WARNING, tuple(found), told)
-    return Finding(record, OK, tuple(found))
+        return WARNING, (text,), f"it needs {lookups} look-ups; receivers may give up after {spf.LOOKUPS}"
+    return OK, (text,), ""
 
 
+# A stranger is looked for in all of a record: that is what it costs at most.
 _STRANGERS = {4: ip_address("203.0.113.1"), 6: ip_address("2001:db8:ffff::1")}
 
 

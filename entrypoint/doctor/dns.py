@@ -1,4 +1,4 @@
-"""`entrypoint doctor dns`: the records that the mail of the domains needs, as a zone fragment, and whether DNS has them."""
+"""`entrypoint doctor dns`: the records that the domains' mail needs, as a zone fragment, and whether DNS has them."""
 
 from __future__ import annotations
 
