@@ -94,14 +94,29 @@ def _certificate(folder: Path, file: str, config: str, *options: str, days: int 
 
 
 def _openssl(folder: Path, *arguments: str, stdin: str = "") -> str:
-    command = ["openssl", *arguments]
-    try:
-        done = subprocess.run(command, cwd=folder, input=stdin, capture_output=True, text=True, timeout=60, check=False)
-    except FileNotFoundError:
-        raise Refused(
-            "cannot make or read keys: there is no openssl command; install it (Debian: apt-get install openssl)"
-        ) from None
+    done = openssl(*arguments, stdin=stdin, folder=folder)
     if done.returncode:
         said = "; ".join(done.stderr.strip().splitlines()[-5:])
         raise Refused(f"cannot make or read keys with openssl {arguments[0]}: {said}")
     return done.stdout
+
+
+def openssl(
+    *arguments: str, stdin: str = "", folder: Path = Path(), timeout_s: float = 60
+) -> subprocess.CompletedProcess[str]:
+    """What the command answers; subprocess.TimeoutExpired when it does not, Refused when there is no such command."""
+    try:
+        return subprocess.run(
+            ["openssl", *arguments],
+            cwd=folder,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout_s,
+            check=False,
+        )
+    except FileNotFoundError:
+        raise Refused(
+            "cannot work with keys: there is no openssl command; install it (Debian: apt-get install openssl)"
+        ) from None

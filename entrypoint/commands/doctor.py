@@ -25,6 +25,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         return added
 
     _dns_arguments(subject("dns", "print the DNS records that the domains need, and compare them with DNS", _dns))
+    _tls_arguments(subject("tls", "look at what the published ports show of TLS, and at the files on the host", _tls))
 
 
 def run(options: argparse.Namespace) -> int:
@@ -68,3 +69,24 @@ def _dns(options: argparse.Namespace) -> int:
         as_json=options.json,
     )
     return dns.main(environment(options.env_file), question)
+
+
+def _tls_arguments(parser: argparse.ArgumentParser) -> None:
+    add_env_file(parser)
+    parser.add_argument("--host", default="", metavar="NAME", help="look at this host (default: this stack's ports)")
+    parser.add_argument(
+        "--port", action="append", default=[], type=int, metavar="N", help="of that host; may be given several times"
+    )
+    parser.add_argument(
+        "--starttls",
+        choices=("none", "smtp", "lmtp", "imap", "pop3", "sieve"),
+        help="how TLS begins there (default: as usual on that port)",
+    )
+
+
+def _tls(options: argparse.Namespace) -> int:
+    from entrypoint.doctor import tls
+
+    starttls = "" if options.starttls == "none" else options.starttls
+    env = {} if options.host and not options.env_file else environment(options.env_file)
+    return tls.main(env, host=options.host, ports=options.port, starttls=starttls, as_json=options.json)

@@ -27,11 +27,13 @@ KINDS = ("host", "mx", "spf", "dkim", "dmarc", "mta-sts", "tls-rpt", "tlsa", "sr
 # What stands for the address of the machine where it is not known (RFC 5737: never anybody's).
 NO_ADDRESS = ip_address("192.0.2.1")
 POLICY_S = 604_800
-_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
+CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 
 
 @concern
-class Known(concerns.Common, concerns.Hosts, concerns.Exim, concerns.Smarthost, concerns.Imap, concerns.Compose):
+class Known(
+    concerns.Common, concerns.Hosts, concerns.Exim, concerns.Smarthost, concerns.Imap, concerns.Tls, concerns.Compose
+):
     """The settings that DNS records are made of."""
 
 
@@ -243,7 +245,7 @@ class _Maker:
             self._note("tlsa", "no TLSA record: TLS_FULLCHAIN_FILE is not set")
             return []
         try:
-            found = _CERTIFICATE.findall(file.read_text(encoding="ascii", errors="replace"))
+            found = CERTIFICATE.findall(file.read_text(encoding="ascii", errors="replace"))
         except OSError as error:
             self._note("tlsa", f"no TLSA record: TLS_FULLCHAIN_FILE={file} cannot be read: {error.strerror}")
             return []

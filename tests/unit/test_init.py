@@ -126,7 +126,8 @@ class TestWithoutQuestions:
             "--yes", "--domain", "Example.ORG", "--ldap-hosts", "ldap1.example.org ldap2.example.org",
             "--ldap-user", r"cn=mail\, system,dc=example,dc=org", "--ldap-password-file", "pw",
             "--fullchain", pair[0], "--key", pair[1], "--certificate", "files", "--relay", "smtp.example.net:465",
-            "--relay-user", "us", "--relay-password-file", "pw", "--dkim-selector", "none", "--time-zone", "Europe/Rome",
+            "--relay-user", "us", "--relay-password-file", "pw", "--dkim-selector", "none",
+            "--time-zone", "Europe/Rome",
         )  # fmt: skip
         assert code == 0
         env = read_env_file(here / ".env")
