@@ -1,4 +1,4 @@
-"""LDAP: StartTLS if wanted, bind, and a search for the base itself, or for entries.
+"""LDAP: StartTLS if wanted, bind, and a search for the base itself, or for entries; the steps are those of `ladder`, too.
 
 ldap3 only writes and reads the messages. Name, connection and TLS are climbed before, because it
 reports all of them as one error, verifies names by its own rules and counts time in whole seconds.
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 _STARTTLS = "1.3.6.1.4.1.1466.20037"
 _NO_ATTRIBUTES = "1.1"
-_NO_SUCH_OBJECT = 32
 _SEQUENCE = b"\x30"  # every message is one
 _PASSING = {3: "the time limit is exceeded", 51: "the server is busy", 52: "the server is not available", 80: "trouble"}
 _LASTING = {
@@ -33,6 +32,29 @@ _LASTING = {
 }
 
 
+_LIMIT_EXCEEDED = 4
+_NO_SUCH_OBJECT = 32
+_SCOPES = {"base": "BASE", "one": "LEVEL", "sub": "SUBTREE"}
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question to the directory; `filter` is as in RFC 4515, all values in it escaped."""
+
+    base: str
+    scope: str  # base, one or sub
+    filter: str
+    attributes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Found:
+    """An entry that was found; attributes by their names in lower case."""
+
+    dn: str
+    attributes: Mapping[str, tuple[bytes, ...]]
+
+
 def load() -> None:
     """Load ldap3 (90 ms, 8 MiB) before the time limit begins: on a busy machine it takes seconds,
     which are not the server's.
@@ -42,9 +64,9 @@ def load() -> None:
 
 def ask_ldap(talk: Talk, probe: Probe) -> str:
     session = _opened(talk, probe)
-    _find_base(talk, session, probe)
-    _close(talk, session)
-    return f"{f'bound as {probe.user}' if probe.user else 'no login'}, {_base(probe)} exists"
+    find_base(talk, session, probe.query, probe.user)
+    leave(talk, session)
+    return f"{f'bound as {probe.user}' if probe.user else 'no login'}, {_base(probe.query)} exists"
 
 
 @dataclass(frozen=True)
@@ -81,7 +103,7 @@ def directory(probe: Probe) -> Iterator[Search]:
 
         talk.stage = "answer"
         yield search
-        _close(talk, session)
+        leave(talk, session)
 
 
 def _entry(found: Mapping[str, Any]) -> Entry:
@@ -93,17 +115,12 @@ def _entry(found: Mapping[str, Any]) -> Entry:
 
 
 def _opened(talk: Talk, probe: Probe) -> Connection:
-    session = _session(talk)
+    session = begin(talk)
     if probe.tls == "starttls":
-        _start_tls(talk, session)
+        start_tls(talk, session)
     if probe.user:
-        _bind(talk, session, probe)
+        bind(talk, session, probe.user, read_password(probe) if probe.password_file else b"")
     return session
-
-
-def _close(talk: Talk, session: Connection) -> None:
-    with suppress(ProbeError):  # the answer that counts has been given
-        _call(talk, session.unbind)
 
 
 class _Wire:
@@ -123,7 +140,7 @@ class _Wire:
         return data
 
 
-def _session(talk: Talk) -> Connection:
+def begin(talk: Talk) -> Connection:
     """An ldap3 connection that takes our conversation for its socket."""
     import ldap3
 
@@ -135,7 +152,8 @@ def _session(talk: Talk) -> Connection:
     return session
 
 
-def _start_tls(talk: Talk, session: Connection) -> None:
+def start_tls(talk: Talk, session: Connection) -> None:
+    """Agree on TLS, with the certificate verified."""
     talk.stage = "tls"
     _call(talk, session.extended, _STARTTLS)
     if session.result["result"]:
@@ -143,47 +161,65 @@ def _start_tls(talk: Talk, session: Connection) -> None:
     talk.handshake()
 
 
-def _bind(talk: Talk, session: Connection, probe: Probe) -> None:
+def bind(talk: Talk, session: Connection, user: str, password: bytes) -> None:
+    """Log in; servers take an empty password for an anonymous login and say yes (RFC 4513, 5.1.2), we do not."""
     talk.stage = "login"
-    talk.secret = _password(talk, probe)
-    session.user, session.password = probe.user, talk.secret  # as bytes: ldap3 normalises text
-    session.authentication = "SIMPLE"
-    _call(talk, session.bind, read_server_info=False)
-    if session.result["result"]:
-        raise _refusal(talk, session.result, f"{probe.user} is refused")
-
-
-def _password(talk: Talk, probe: Probe) -> bytes:
-    """The password, never empty: servers take that for an anonymous login and say yes (RFC 4513, 5.1.2)."""
-    password = read_password(probe) if probe.password_file else b""
+    talk.secret = password
     if not password:
-        raise talk.error(f"the password of {probe.user} is empty", curable=False)
+        raise talk.error(f"the password of {user} is empty", curable=False)
     try:
         password.decode()
     except UnicodeDecodeError:
         raise talk.error("the password is not UTF-8, which LDAP wants (RFC 4511, 4.2)", curable=False) from None
-    return password
-
-
-def _find_base(talk: Talk, session: Connection, probe: Probe) -> None:
-    talk.stage = "answer"
-    _call(talk, session.search, probe.query, "(objectClass=*)", search_scope="BASE", attributes=[_NO_ATTRIBUTES])
-    if session.result["result"] == _NO_SUCH_OBJECT:
-        raise talk.error(f"{_base(probe)} does not exist, or is hidden from {_who(probe)}", curable=False)
+    session.user, session.password = user, password  # as bytes: ldap3 normalises text
+    session.authentication = "SIMPLE"
+    _call(talk, session.bind, read_server_info=False)
     if session.result["result"]:
-        raise _refusal(talk, session.result, f"{_base(probe)} cannot be read")
+        raise _refusal(talk, session.result, f"{user} is refused")
+
+
+def find_base(talk: Talk, session: Connection, base: str, user: str) -> None:
+    """See that an entry exists and shows itself to `user`, who has logged in."""
+    talk.stage = "answer"
+    _call(talk, session.search, base, "(objectClass=*)", search_scope="BASE", attributes=[_NO_ATTRIBUTES])
+    if session.result["result"] == _NO_SUCH_OBJECT:
+        raise talk.error(f"{_base(base)} does not exist, or is hidden from {_who(user)}", curable=False)
+    if session.result["result"]:
+        raise _refusal(talk, session.result, f"{_base(base)} cannot be read")
     if not session.response:
-        raise talk.error(f"{_base(probe)} is hidden from {_who(probe)}", curable=False)
+        raise talk.error(f"{_base(base)} is hidden from {_who(user)}", curable=False)
+
+
+def search(talk: Talk, session: Connection, question: Question, limit: int = 0) -> list[Found]:
+    """The entries that are found, `limit` of them at most (0: all that the server gives)."""
+    talk.stage = "answer"
+    asked = {"search_scope": _SCOPES[question.scope], "attributes": list(question.attributes), "size_limit": limit}
+    _call(talk, session.search, question.base, question.filter, **asked)
+    if session.result["result"] not in {0, _LIMIT_EXCEEDED}:
+        raise _refusal(talk, session.result, f"the search below {question.base} fails")
+    return [
+        Found(found["dn"], {name.lower(): tuple(values) for name, values in found["raw_attributes"].items()})
+        for found in session.response or ()
+        if found["type"] == "searchResEntry"  # others are referrals
+    ]
+
+
+def leave(talk: Talk, session: Connection) -> None:
+    """Say goodbye; the answers that count have been given."""
+    with suppress(ProbeError):
+        _call(talk, session.unbind)
 
 
 def _call(talk: Talk, operation: Callable[..., object], *args: object, **options: object) -> None:
     """One request and its reply. What is not LDAP makes ldap3 fail in many ways."""
-    from ldap3.core.exceptions import LDAPSessionTerminatedByServerError
+    from ldap3.core.exceptions import LDAPInvalidFilterError, LDAPSessionTerminatedByServerError
 
     try:
         operation(*args, **options)
     except ProbeError:
         raise
+    except LDAPInvalidFilterError:
+        raise talk.error("ldap3 cannot read the filter", curable=False) from None
     except LDAPSessionTerminatedByServerError:
         raise talk.error("the server ends the session") from None
     except Exception as error:  # noqa: BLE001 - see above
@@ -197,9 +233,9 @@ def _refusal(talk: Talk, result: dict[str, Any], what: str) -> ProbeError:
     return talk.error(f"{what}: {why} ({said})", curable=code in _PASSING)
 
 
-def _base(probe: Probe) -> str:
-    return f"base {probe.query}" if probe.query else "the root entry"
+def _base(base: str) -> str:
+    return f"base {base}" if base else "the root entry"
 
 
-def _who(probe: Probe) -> str:
-    return probe.user or "those who do not log in"
+def _who(user: str) -> str:
+    return user or "those who do not log in"

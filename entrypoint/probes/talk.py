@@ -164,6 +164,16 @@ class Talk:
             if not self._encrypted:
                 self._sock.close()
 
+    def certificate(self) -> dict[str, Any]:
+        """What the server has shown and was verified, as SSLSocket.getpeercert has it; only once there is TLS."""
+        found: dict[str, Any] = self._sock.getpeercert()  # type: ignore[attr-defined]
+        return found
+
+    def certificate_der(self) -> bytes:
+        """The same, as it was sent."""
+        found: bytes = self._sock.getpeercert(binary_form=True)  # type: ignore[attr-defined]
+        return found
+
     def sendall(self, data: bytes) -> None:
         try:
             self._sock.settimeout(self.left_s())
