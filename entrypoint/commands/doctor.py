@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from ipaddress import ip_address
+from pathlib import Path
 
 from entrypoint.commands import add_env_file, environment
 
@@ -25,6 +26,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         return added
 
     _dns_arguments(subject("dns", "print the DNS records that the domains need, and compare them with DNS", _dns))
+    older = subject("env", "say which variables of an older .env are renamed, changed, without effect or unknown", _env)
+    older.add_argument("file", type=Path, metavar="OLD")
+    _ldap_arguments(subject("ldap", "climb the way to the directory, and to one person", _ldap))
     _tls_arguments(subject("tls", "look at what the published ports show of TLS, and at the files on the host", _tls))
 
 
@@ -69,6 +73,23 @@ def _dns(options: argparse.Namespace) -> int:
         as_json=options.json,
     )
     return dns.main(environment(options.env_file), question)
+
+
+def _env(options: argparse.Namespace) -> int:
+    from entrypoint.doctor import older
+
+    return older.main(options.file, as_json=options.json)
+
+
+def _ldap_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("person", nargs="?", default="", metavar="ADDRESS", help="a member who has to be found")
+    add_env_file(parser)
+
+
+def _ldap(options: argparse.Namespace) -> int:
+    from entrypoint.doctor import directory
+
+    return directory.main(environment(options.env_file), options.person, as_json=options.json)
 
 
 def _tls_arguments(parser: argparse.ArgumentParser) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import ssl
 import warnings
@@ -151,9 +152,7 @@ class TestStack:
     def test_one_that_ends_soon_is_a_warning(
         self, look: Look, serve: Callable[..., int], authority: Authority, pair: Pair
     ) -> None:
-        import datetime
-
-        end = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=9, hours=1)
+        end = dt.datetime.now(dt.UTC) + dt.timedelta(days=9, hours=1)
         soon = authority.certificate(NAMES, ends=f"{end:%Y%m%d%H%M%SZ}")
         _, (files, found) = look(soon, imaps_port=serve(tls=context(soon)))
         assert (files["result"], found["result"]) == ("warning", "warning")
