@@ -1,4 +1,4 @@
-"""LDAP: StartTLS if wanted, bind, and a search for the base itself, or for entries; the steps are those of `ladder`, too.
+"""LDAP: StartTLS if wanted, bind, and a search for the base itself, or for entries; `ladder` takes the same steps.
 
 ldap3 only writes and reads the messages. Name, connection and TLS are climbed before, because it
 reports all of them as one error, verifies names by its own rules and counts time in whole seconds.

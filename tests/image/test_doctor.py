@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import dns.rdata
 import pytest
 
 from entrypoint import keys
@@ -52,8 +51,13 @@ def as_dnsmasq(records: Records) -> str:
             elif kind == "TXT":
                 lines.append(f"txt-record={name}," + data.replace('" "', '","'))
             elif kind == "TLSA":
-                lines.append(f"dns-rr={name},52,{dns.rdata.from_text('IN', 'TLSA', data).to_wire().hex()}")
+                lines.append(f"dns-rr={name},52,{_hex(data)}")
     return "\n".join(lines) + "\n"
+
+
+def _hex(tlsa: str) -> str:
+    usage, selector, matching, digest = tlsa.split(maxsplit=3)
+    return f"{int(usage):02x}{int(selector):02x}{int(matching):02x}{digest.replace(' ', '')}"
 
 
 @pytest.fixture(scope="module")

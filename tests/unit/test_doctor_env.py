@@ -52,7 +52,7 @@ def test_what_is_taken_as_it_is_is_not_spoken_of(ask: Ask) -> None:
             "single quotes",
             "EXIM_LDAP_USER_FILTER='(mail=$local_part@$domain)'",
         ),
-        ("LDAP_USER_FILTER='(mail=%u)'", "changed", "who may log in, says LDAP_PASS_FILTER", "LDAP_USER_FILTER=(mail=%u)"),
+        ("LDAP_USER_FILTER='(mail=%u)'", "changed", "says who has a mailbox; who may", "LDAP_USER_FILTER=(mail=%u)"),
         ("SA_KILL=6.31", "changed", "refuses mail from this score on", "SA_KILL=6.31"),
         ("LDAP_HOSTS=ldap1", "changed", "certificates are verified", "LDAP_HOSTS=ldap1"),
         ("REDIS_PORT=0", "refused", "'0' is out of range: it accepts a port from 1 to 65535", "REDIS_PORT=…"),
