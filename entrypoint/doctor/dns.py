@@ -46,7 +46,7 @@ def main(env: Mapping[str, str], question: Question) -> int:
     else:
         print(zone.fragment(needed, _heading(known, origin)), end="")
         if resolver:
-            print(f"\n{_as_text(findings, resolver)}")
+            print(f"\n{_as_text(findings, needed.notes, resolver)}")
     return int(any(finding.state in {"missing", "differs"} for finding in findings))
 
 
@@ -99,10 +99,9 @@ def _findings(
     return compare(needed.records, resolver, senders)
 
 
-def _as_text(findings: Sequence[Finding], resolver: Resolver) -> str:
-    rows = [_row(finding) for finding in findings]
-    asked = f"As {resolver.name} sees it:"
-    return f"{asked}\n\n{table(_HEADS, rows, colours=_COLOURS, coloured=has_colour())}\n\n{_summary(findings)}"
+def _as_text(findings: Sequence[Finding], notes: Sequence[str], resolver: Resolver) -> str:
+    shown = table(_HEADS, [_row(finding) for finding in findings], colours=_COLOURS, coloured=has_colour())
+    return "\n".join([f"As {resolver.name} sees it:", "", shown, "", *notes, _summary(findings)])
 
 
 def _row(finding: Finding) -> Row:

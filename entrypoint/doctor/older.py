@@ -123,7 +123,7 @@ def _by_name() -> Mapping[str, Var]:
 
 def _is_unused(v: Var, value: str) -> bool:
     try:
-        return "not used yet" in v.kind.note(value)
+        return not getattr(v.kind, "used", True) or "not used yet" in v.kind.note(value)
     except ValueError:
         return False
 
