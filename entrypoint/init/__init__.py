@@ -26,16 +26,17 @@ def main(given: Mapping[str, str], folder: Path, *, force: bool, ask: bool) -> i
     if not folder.is_dir():
         raise Refused(f"cannot write into {folder}: there is no such folder; make it, or name another one (--folder)")
     dialogue = Terminal(given) if ask else Flags(given)
+    files = Files(folder)
     try:
         answers = collect(dialogue)
-        with Files(folder) as files:
+        with files:
             fill(answers, files)
             if not _settled(answers, files, dialogue, force=force):
                 print("nothing was written")
                 return 1
             files.move(force=force)
     except (KeyboardInterrupt, EOFError):
-        print("\nentrypoint: stopped; nothing was written", file=sys.stderr)
+        print(f"\nentrypoint: stopped; {'everything' if files.moved else 'nothing'} was written", file=sys.stderr)
         return 130
     return _checked(folder, answers, files.beside)
 

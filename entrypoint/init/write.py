@@ -29,6 +29,7 @@ class Files:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.modes: dict[str, int] = {}
+        self.moved = False
         self.beside: list[str] = []  # what should be said about the files
 
     def __enter__(self) -> Self:
@@ -70,6 +71,7 @@ class Files:
                     place.replace(place.with_name(f"{place.name}~"))
                 self._make_folder(place.parent)
                 (self.aside / name).replace(place)
+            self.moved = True
 
     def _open_for_containers(self) -> None:
         for name, mode in self.modes.items():

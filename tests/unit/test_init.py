@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import stat
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from entrypoint import cli, keys
 from entrypoint.environment import read_env_file
 from entrypoint.init import content, env_text, questions
+from entrypoint.init.write import Files
 from tests.unit.authority import Authority
 from tests.unit.terminal import CTRL_C, CTRL_D, Terminal
 
@@ -253,6 +255,21 @@ class TestRefusals:
         monkeypatch.setattr(content, "_zone", lambda *_: 1 / 0)
         assert init(*EMBEDDED) == 70
         assert not list(here.iterdir())
+
+    def test_ctrl_c_while_files_are_moved_waits_until_all_are_there(
+        self, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        make_folder = Files._make_folder
+
+        def interrupted(files: Files, folder: Path) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+            make_folder(files, folder)
+
+        monkeypatch.setattr(Files, "_make_folder", interrupted)
+        assert init(*EMBEDDED) == 130
+        assert {path.name for path in here.iterdir()} == {".env", "dns.zone", "secrets"}
+        assert {path.name for path in (here / "secrets").iterdir()} == SECRETS | SELF_MADE
+        assert "stopped; everything was written" in capsys.readouterr().err
 
 
 @pytest.fixture
