@@ -58,7 +58,7 @@ def _settled(answers: Answers, files: Files, dialogue: Flags, *, force: bool) ->
             f"cannot write {' and '.join(map(str, there))}: {'it exists' if len(there) == 1 else 'they exist'}, and "
             "nothing was written; --force replaces them and keeps the old ones as NAME~"
         )
-    return dialogue.agree(f"Write {'these files' if len(rows) > 1 else 'this file'} into {files.folder}?")
+    return dialogue.agree(f"Write {'these files' if len(rows) > 1 else 'this file'} into {files.folder.resolve()}?")
 
 
 def _state(exists: bool, force: bool) -> str:

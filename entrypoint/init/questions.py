@@ -52,7 +52,7 @@ def _maybe(kind: Kind[Any]) -> Kind[Any]:
 file = Kind("a file that can be read", _file)
 DOMAIN = Question("domain", "Domain of the organisation", Kind("a full domain", _full_domain), "example.org")
 TIME_ZONE = Question("time-zone", "Time zone", kinds.time_zone, "Europe/Berlin")
-DIRECTORY = Question("directory", "own: a server that you have; embedded: one that comes with it",
+DIRECTORY = Question("directory", "own (a server that you have) or embedded (one that comes with it)",
                      kinds.choice("own", "embedded"))  # fmt: skip
 LDAP_HOSTS = Question("ldap-hosts", "Its servers, the preferred one first", kinds.ldap_hosts,
                       "ldaps://ldap.example.org")  # fmt: skip
@@ -62,7 +62,7 @@ LDAP_PASSWORD_FILE = Question("ldap-password-file", "File with its password (non
 LDAP_PASSWORD = Question("ldap-password", "Its password", kinds.text, secret=True)
 LDAP_BASE = Question("ldap-base", "Where members are", kinds.dn)
 LDAP_GROUP = Question("ldap-group", "Group whose members may use mail", kinds.group_dn)
-CERTIFICATE = Question("certificate", "files: you have one; self-made: for trying out",
+CERTIFICATE = Question("certificate", "files (that you have) or self-made (for trying out)",
                        kinds.choice("files", "self-made"))  # fmt: skip
 FULLCHAIN = Question("fullchain", "File with the certificate and its chain", file,
                      "/etc/letsencrypt/live/example.org/fullchain.pem")  # fmt: skip

@@ -296,7 +296,7 @@ class TestAtATerminal:
         init.answer("Domain of the organisation", "")
         init.until("there has to be an answer")
         init.answer("Domain of the organisation", "example.org")
-        init.answer("embedded: one that comes with it [own]: ", "")
+        init.answer("embedded (one that comes with it) [own]: ", "")
         init.answer("Its servers", "ldap1.example.org")
         init.answer("DN of an account", "mail")
         init.until("'mail' is no distinguished name")
@@ -305,19 +305,19 @@ class TestAtATerminal:
         init.answer("Its password: ", "p4ss word")
         init.answer("Where members are [ou=people,dc=example,dc=org]: ", "")
         init.answer("Group whose members may use mail [cn=mail,ou=groups,dc=example,dc=org]: ", "")
-        init.answer("self-made: for trying out: ", "files")
+        init.answer("self-made (for trying out): ", "files")
         init.answer("its chain (such as", str(here / "gone.pem"))
         init.until("cannot be read (no such file or directory)")
         init.answer("its chain (such as", str(pair[0]))
         init.answer("File with its key", str(pair[0]))
         init.until(f"cannot use TLS_PRIVKEY_FILE={pair[0]}: it has no private key in PEM")
-        init.answer("self-made: for trying out: ", "files")
+        init.answer("self-made (for trying out): ", "files")
         init.answer("its chain (such as", str(pair[0]))
         init.answer("File with its key", str(pair[1]))
         init.answer("Relay for all mail to the world, as host:port [none]: ", "")
         init.answer("Public address of this machine", "192.0.2.7")
         init.until("Summary")
-        init.answer("Write these files into .? [yes] ", "")
+        init.answer(f"Write these files into {here}? [yes] ", "")
         init.until("good for exim-ext-mailout")
         init.until("Next\r\n1. ")
         assert init.end() == 0
@@ -327,7 +327,7 @@ class TestAtATerminal:
         assert checked(here).returncode == 0
 
     @pytest.mark.parametrize(
-        "prompt", ["Domain of the organisation", "Its password: ", "self-made: for trying out: ", "Write these files"]
+        "prompt", ["Domain of the organisation", "Its password: ", "self-made (for trying out): ", "Write these files"]
     )
     @pytest.mark.parametrize("key", [CTRL_C, CTRL_D])
     def test_whoever_stops_finds_nothing_written(
@@ -336,12 +336,12 @@ class TestAtATerminal:
         init = person("--ldap-hosts", "ldap.example.org", "--ldap-user", "cn=m,dc=example,dc=org")
         answers = [
             ("Domain of the organisation", "example.org"),
-            ("embedded: one", ""),
+            ("embedded (one", ""),
             ("(none: type it)", ""),
             ("Its password: ", "secret"),
             ("Where members are", ""),
             ("Group whose", ""),
-            ("self-made: for trying out: ", "self-made"),
+            ("self-made (for trying out): ", "self-made"),
             ("Relay for", ""),
             ("Public address", ""),
             ("Write these files", ""),
