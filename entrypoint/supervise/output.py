@@ -44,7 +44,7 @@ class Output:
         data = text.encode("utf-8", "backslashreplace")
         self._tell_dropped()
         if self._full(len(data)):
-            self._drop(1)
+            self._drop(data)
         else:
             self._append(data)
         return len(text)
@@ -117,12 +117,14 @@ class Output:
             return 0
         except OSError:  # no reader any more, a closed terminal, a full disk: try again later
             self._retry = time.monotonic() + PATIENCE_S
-            self._drop(1 + len(self._lines))
+            self._drop(data, *self._lines)
             self._lines.clear()
             self._size = 0
             return None
 
-    def _drop(self, lines: int) -> None:
+    def _drop(self, *pieces: bytes) -> None:
+        """Count the lines in them: what is taken to be written, or was written in part, is many in one."""
+        lines = sum(piece.count(b"\n") for piece in pieces)
         self._dropped += lines
         self.dropped_lines += lines
 

@@ -254,6 +254,22 @@ def test_output_keeps_the_order_and_counts_what_it_drops(monkeypatch: pytest.Mon
     assert kept == [str(number) for number in range(len(kept))]
 
 
+def test_when_the_reader_goes_away_every_line_is_read_or_counted() -> None:
+    """Also those that had been taken together to be written."""
+    with pipe() as (reading, writing):
+        ours = Output(writing)
+        for number in range(30_000):
+            ours.write(f"{number}\n")
+        ours.handle_write_event()  # a pipe holds 64 KiB
+        ours.handle_write_event()
+        seen = os.read(reading, 1 << 20).count(b"\n")
+        os.close(reading)
+        while ours.writable():
+            ours.handle_write_event()
+    assert seen > 1000
+    assert seen + ours.dropped_lines == 30_000
+
+
 def test_closing_does_not_wait_for_a_reader_that_does_not_read() -> None:
     """The end comes within its time limit."""
     with pipe() as (_, writing):
