@@ -27,9 +27,10 @@ def examine(report: Report, run_dir: str) -> None:
     plan = read_plan(Path(run_dir, "plan.json"))
     found = look(plan, last_look(Path(run_dir, "look.json")))
     report.details.update(needs=found["needs"], measures=found["measures"], looked_at=found["at"])
+    took = {value["labels"]["need"]: value["value"] for value in found["measures"] if value["name"] == "need_seconds"}
     for name, need in found["needs"].items():
         if need["ok"]:
-            report.good.append(f"{name} answers")
+            report.good.append(f"{name} answers in {took[name]:.2f} s")
         else:
             (report.problems if need["required"] else report.warnings).append(f"{name}: {need['line']}")
     for value in found["measures"]:

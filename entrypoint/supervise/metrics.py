@@ -30,6 +30,7 @@ _COUNTED = {
     "spam_verdicts": "Messages that rspamd has looked at, by what it advises.",
 }
 _MEASURED = {
+    "need_seconds": "How long a needed service took for its good answer.",
     "queue_messages": "Messages in the queue.",
     "queue_frozen": "Messages in the queue that are not tried any more.",
     "queue_oldest_seconds": "Age of the oldest message in the queue that is not frozen.",
@@ -38,7 +39,7 @@ _MEASURED = {
     "room_free_inodes_ratio": "Files that can still be made there, as a share of all.",
     "redis_memory_bytes": "Memory that Redis uses.",
     "redis_memory_limit_bytes": "Memory that Redis may use; 0: no limit.",
-    "round_trip_seconds": "How long a good answer of a needed server took.",
+    "round_trip_seconds": "How long the service's own server took for a good answer.",
     "signatures_age_seconds": "Age of the newest virus signatures.",
     "measure_failed": "What could not be measured.",
 }
