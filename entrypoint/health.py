@@ -35,6 +35,8 @@ LOOKS = 3
 # However often one looks: asking a server that is silent takes its time.
 LEAST_SILENCE_S = 15.0
 CERTIFICATE_WARNING_DAYS = 14
+# For so long the last answer to `--ready` counts; the alert PosternHealthUnknown goes off then.
+NOTE_S = 300.0
 DAY_S = 86_400.0
 
 _WELL = {"live": "alive", "ready": "healthy", "deep": "healthy"}
@@ -87,11 +89,25 @@ def main(arguments: Iterable[str], run_dir: str = RUN_DIR) -> int:
 
 
 def _note(report: Report, path: str) -> None:
-    """Keep the result for metrics and for `entrypoint status`."""
+    """Keep the result for metrics and for `entrypoint status`.
+
+    What `--ready` says counts for them, and that of another depth only where nobody asks for it: Kubernetes asks both
+    in turn, and a container that is alive would else seem to be well every other time.
+    """
+    if report.mode != "ready" and _is_ready_asked(report.at, path):
+        return
     try:
         write_json(path, {"at": report.at, "mode": report.mode, "well": report.well, "line": report.line})
     except OSError:
         return  # the answer itself is what counts
+
+
+def _is_ready_asked(now: float, path: str) -> bool:
+    try:
+        note = read_json(path)
+        return bool(note["mode"] == "ready" and now - note["at"] < NOTE_S)
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
 
 
 def examine(mode: str, run_dir: str = RUN_DIR) -> Report:

@@ -417,6 +417,21 @@ def test_the_command_says_healthy(container: Container, capsys: pytest.CaptureFi
     assert note == {"mode": "ready", "well": True, "line": "healthy: dovecot runs since 3 min"}
 
 
+@pytest.mark.parametrize(("ago_s", "kept"), [(5, "ready"), (400, "live")])
+def test_being_alive_does_not_hide_that_it_is_not_ready(
+    container: Container, capsys: pytest.CaptureFixture[str], ago_s: float, kept: str
+) -> None:
+    """Where both are asked for, as in Kubernetes, metrics and status know about readiness; where only one, that."""
+    note = {"at": time.time() - ago_s, "mode": "ready", "well": False, "line": "unhealthy: it hangs"}
+    (container.folder / "health.json").write_text(json.dumps(note))
+    container.report()
+    assert run(container, capsys, "--live")[0] == 0
+    told = json.loads((container.folder / "health.json").read_text())
+    assert (told["mode"], told["well"]) == (kept, kept == "live")
+    assert run(container, capsys, "--ready")[0] == 0
+    assert json.loads((container.folder / "health.json").read_text())["well"]
+
+
 def test_a_note_that_cannot_be_written_is_no_trouble(container: Container, capsys: pytest.CaptureFixture[str]) -> None:
     """The answer counts."""
     container.report()
