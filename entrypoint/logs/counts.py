@@ -6,7 +6,7 @@ that a daemon can be asked for is there from the start, with 0, so that the firs
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from entrypoint.logs.setup import LEVELS
@@ -31,6 +31,8 @@ _RESULTS = ("ok", "failed")
 # Dovecot's processes, and Exim, whose lines have no process.
 _PROTOCOLS = {"imap-login": "imap", "pop3-login": "pop3", "managesieve-login": "managesieve", "": "smtp"}
 _OTHER = "other"
+# Exim writes to these what stands in its main log, too: a delivery that is put off in a panic is still one.
+_SECOND_COPIES = frozenset({"exim-panic", "exim-reject"})
 
 Key = tuple[str, tuple[tuple[str, str], ...]]  # a counter's name without _total, and its labels
 
@@ -41,14 +43,15 @@ class Counts:
     def __init__(self) -> None:
         self.values: dict[Key, int] = {_key("log_lines", level=level): 0 for level in LEVELS}
 
-    def expect(self, parser: str) -> None:
-        """Begin with 0 for all that lines read by this parser can tell."""
+    def of(self, parser: str) -> Callable[[Mapping[str, Any]], None]:
+        """What counts the lines that this parser reads; all that they can tell begins with 0."""
         for key in _of_parser(parser):
             self.values.setdefault(key, 0)
+        return self.take_level if parser in _SECOND_COPIES else self.take
 
     def take(self, fields: Mapping[str, Any]) -> None:
         """Count what the fields of one line tell: of most lines only the level, so that comes first and straight."""
-        self.values[_LINES[fields["level"]]] += 1
+        self.take_level(fields)
         if "status" in fields:
             self._add(_of_status(fields))
         if "login" in fields:
@@ -56,6 +59,10 @@ class Counts:
             self._add(_key("logins", protocol=protocol, result=fields["login"]))
         if "verdict" in fields:
             self._add(_VERDICTS.get(fields.get("action", _OTHER), _VERDICTS[_OTHER]))
+
+    def take_level(self, fields: Mapping[str, Any]) -> None:
+        """Count the line, and nothing of what it tells."""
+        self.values[_LINES[fields["level"]]] += 1
 
     def _add(self, key: Key | None) -> None:
         if key:

@@ -22,9 +22,7 @@ def log_line(logs: Logs, program: str, parser_name: str) -> Callable[[str, int],
     """
     parse = _forgiving(parser(parser_name), program)
     render, write, service, threshold = logs.render, logs.sink.write, logs.service, logs.threshold
-    if logs.counts:
-        logs.counts.expect(parser_name)
-    count = logs.counts.take if logs.counts else None
+    count = logs.counts.of(parser_name) if logs.counts else None
 
     def log(text: str, cut_bytes: int = 0) -> None:
         fields = parse(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -13,9 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from entrypoint.logs import Logs, log_line
 from entrypoint.logs.counts import ACTIONS, REASONS, Counts
 from entrypoint.logs.parsers import parser
 from entrypoint.logs.parsers.exim import REASONS as EXIM_REASONS
+from entrypoint.logs.render import render_json
 from entrypoint.openmetrics import Family, Sample, exposition
 from entrypoint.supervise import scrape
 from entrypoint.supervise.metrics import _COUNTED, _MEASURED, _Spent
@@ -296,14 +299,25 @@ def test_labels_are_of_a_closed_set() -> None:
     """Whatever a daemon's line says: the words of the parsers are known, and others are one word."""
     assert set(EXIM_REASONS) == set(REASONS)
     counts = Counts()
-    counts.expect("rspamd")
-    counts.expect("dovecot")
+    counts.of("rspamd")
+    counts.of("dovecot")
     known = set(counts.values)
     for action in (*ACTIONS, "evil-1", "evil-2"):
         counts.take({"level": "info", "verdict": "spam", "action": action})
     for process in ("imap-login", "evil-1", "evil-2"):
         counts.take({"level": "info", "login": "ok", "process": process})
     assert len(set(counts.values) - known) == 2
+
+
+def test_what_stands_in_two_logs_of_exim_happened_once() -> None:
+    """The panic log repeats lines of the main log; as lines, both count."""
+    counts = Counts()
+    line = "2026-11-22 19:43:02 1vMxyz-00000000001-abcd == bob@example.org R=to_imap T=lmtp defer (-1): no room"
+    logs = Logs(render_json, io.StringIO(), "mx", 10, counts)
+    for name in ("exim-main", "exim-panic"):
+        log_line(logs, "exim", name)(line, 0)
+    assert counts.values["mail_deferred", ()] == 1
+    assert sum(count for (name, _), count in counts.values.items() if name == "log_lines") == 2
 
 
 def test_golden_lines_are_counted() -> None:
