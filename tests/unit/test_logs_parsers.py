@@ -356,6 +356,22 @@ AT = "rip=192.0.2.9, lip=192.0.2.5, TLS, session=<abc>"
             {"login": "failed", "attempts": 3, "user": "alice"},
         ),
         ("dovecot", f"{ABORTED} (no auth attempts in 0 secs) (no_auth_attempts): user=<>, {AT}", {}),
+        ("dovecot", f"{ABORTED} (disconnected during TLS handshake) (tls_handshake_not_finished): user=<>, {AT}", {}),
+        (
+            "dovecot",
+            f"{ABORTED} (disconnected before auth was ready, waited 0 secs) (auth_process_not_ready): user=<>, {AT}",
+            {},
+        ),
+        (
+            "dovecot",
+            f"{ABORTED} (client_limit and process_limit was hit and this login session was killed.) (process_full): user=<>",
+            {},
+        ),
+        (
+            "dovecot",
+            f"{ABORTED} (internal failure, 1/2 successful auths in 9 secs) (internal_failure): user=<alice>, {AT}",
+            {"login": "failed", "attempts": 2},
+        ),
         ("dovecot", "imap(alice)<1><s>: Info: Login: user=<bob>, as somebody wrote", {}),
         ("exim-main", EXIM + "<= alice@example.test H=(x) [192.0.2.9] P=esmtpsa A=plain:alice S=9", {"login": "ok"}),
         ("exim-main", EXIM + "<= alice@example.test H=(x) [192.0.2.9] P=esmtps S=9", {}),

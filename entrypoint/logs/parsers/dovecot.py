@@ -38,9 +38,9 @@ _ROUTINE = re.compile(
     r"Login aborted: .*\(no_auth_attempts\): .* rip=127\.0\.0\.1,|(?:C|Disc)onnect from 127\.0\.0\.1\b"
     r"|Connect from |Disconnect from \S+: Logged out \(state=READY\)"
 )
-_ABORTED = re.compile(r"^Login aborted: .*?\((?P<error>[^()]*)\) \((?P<code>\w+)\): ")
-_ATTEMPTS = re.compile(r"\b(\d{1,9}) attempts")
-_NO_TRY = re.compile(r"no_auth_attempts|client_ssl_\w+|shutting_down")
+_ABORTED = re.compile(r"^Login aborted: .*?\((?P<error>[^()]*)\) \(\w+\): ")
+# Said of those alone who have tried; others broke off the handshake, or came before Dovecot was ready, or too late.
+_ATTEMPTS = re.compile(r", (?:\d{1,9}/(?P<of>\d{1,9}) successful auths|(?P<all>\d{1,9}) attempts) ")
 
 
 def parse(line: str) -> dict[str, Any]:
@@ -92,9 +92,8 @@ def _login(fields: dict[str, Any], message: str) -> None:
     aborted = _ABORTED.match(message)
     if aborted:
         fields["error"] = aborted["error"]
-        fields.update({} if _NO_TRY.fullmatch(aborted["code"]) else {"login": "failed"})
         attempts = _ATTEMPTS.search(aborted["error"])
-        fields.update({"attempts": int(attempts[1])} if attempts else {})
+        fields.update({"login": "failed", "attempts": int(attempts["of"] or attempts["all"])} if attempts else {})
     elif message.startswith(("Logged in: ", "Login: ")):  # 2.4, 2.3
         fields["login"] = "ok"
     elif message.startswith("Login failed: "):
