@@ -68,7 +68,7 @@ _ADDRESSES = re.compile(r"<[^>]*>")
 _OF_SENDERS = ("MAIL", "from")
 _AUTH_FAILED = re.compile(r"^(?P<authenticator>\S{1,64}) authenticator failed for .*?: (?P<error>[45]\d\d .*)")
 _SET_ID = re.compile(r"\(set_id=(?P<user>[^)]{0,255})\)")
-# Exim quotes a look-up that failed together with the account's password, which is in no other line.
+# Exim quotes a look-up that failed together with the account, `user=… pass=…`, whose password is in no other line.
 # (Or as it stands in exim.conf, where a mistake is quoted: ${quote:…}, which has no brace inside.)
 _LOOKUP_PASSWORD = re.compile(r'\bpass=(?:"(?:[^"\\]|\\.)*(?:"|$)|\$\{quote:[^}]*(?:\}|$)|\S+)')
 # What comes every minute, and what half of all clients do when they leave.
@@ -113,8 +113,9 @@ def parse_panic(line: str) -> dict[str, Any]:
 
 def _begin(line: str) -> tuple[dict[str, Any], str]:
     """The fields of the prefix, and what comes after it; a password in it is masked."""
-    if "pass=" in line:
-        line = _LOOKUP_PASSWORD.sub("pass=********", line)
+    _, account, rest = line.partition("user=")
+    if account and "pass=" in rest:
+        line = line[: -len(rest)] + _LOOKUP_PASSWORD.sub("pass=********", rest)
     found = _PREFIX.match(line)
     if not found:
         return {"event": line, "level": "info"}, line
