@@ -13,6 +13,7 @@ import string
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from entrypoint.errors import ProbeError
@@ -155,16 +156,28 @@ def _round_trip(measure: Measure) -> Iterator[Value]:
 
 
 def _signatures(measure: Measure) -> Iterator[Value]:
-    """ClamAV's daily database: freshclam gives the file a new date with each new version."""
+    """How long ago ClamAV has made the newest daily database that is here."""
     files = [path for name in ("daily.cvd", "daily.cld") if (path := Path(measure.where, name)).exists()]
     if not files:
         raise ValueError("there is no daily.cvd or daily.cld; has freshclam loaded any?")
-    age_s = max(0.0, time.time() - max(path.stat().st_mtime for path in files))
+    age_s = max(0.0, time.time() - max(map(_made, files)))
     words = f"the newest virus signatures in {measure.where} are {_age(age_s)} old"
     problem = words if age_s > SIGNATURES_PROBLEM_S else ""
     warning = words if not problem and age_s > SIGNATURES_WARNING_S else ""
     labels = {"folder": measure.where}
     yield Value(name="signatures_age_seconds", labels=labels, value=round(age_s), problem=problem, warning=warning)
+
+
+def _made(database: Path) -> float:
+    """When it was made, by its header: `ClamAV-VDB:25 Nov 2026 09-33 +0000:27000:…` (sigtool(1), --info).
+
+    The file's own date is that of a download or a copy: a mirror that stands still would give old signatures a new one.
+    """
+    with database.open("rb") as file:
+        kind, _, rest = file.read(512).partition(b":")
+    if kind != b"ClamAV-VDB":
+        raise ValueError(f"{database} has no header of ClamAV's")
+    return datetime.strptime(rest.split(b":")[0].decode("ascii"), "%d %b %Y %H-%M %z").timestamp()
 
 
 _KINDS: dict[str, Callable[[Measure], Iterator[Value]]] = {

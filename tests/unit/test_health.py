@@ -18,6 +18,7 @@ import pytest
 from entrypoint import health
 from entrypoint.plan import Measure, Need, Plan, Probe, Program, write_plan
 from tests.unit.servers import Lines, Redis, Server, closes, silence
+from tests.unit.test_measures import write_database
 
 SMTP = Lines("220 mail\r\n", {"EHLO": "250 ok\r\n", "QUIT": "221 bye\r\n"})
 DOVECOT = Program(name="dovecot", argv=("dovecot",))
@@ -366,9 +367,9 @@ def test_deep_measures(container: Container, tmp_path: Path) -> None:
     """Problems are problems here, and warnings are warnings."""
     container.plan(DOVECOT, measures=(Measure(kind="signatures", where=str(tmp_path)),))
     assert container.asked("deep")[1].startswith("unhealthy: cannot measure signatures")
-    (tmp_path / "daily.cld").touch()
+    write_database(tmp_path / "daily.cld", time.time())
     assert container.asked("deep")[0]
-    os.utime(tmp_path / "daily.cld", (time.time() - 3 * 86_400,) * 2)
+    write_database(tmp_path / "daily.cld", time.time() - 3 * 86_400)
     assert "but: the newest virus signatures" in container.asked("deep")[1]
     assert container.report("deep").as_dict()["measures"][0]["name"] == "signatures_age_seconds"
 

@@ -16,6 +16,7 @@ import pytest
 from entrypoint import look
 from entrypoint.plan import Measure, Need, Plan, Probe, write_plan
 from tests.unit.servers import Lines, Redis, Server, closes, silence
+from tests.unit.test_measures import write_database
 
 SMTP = Lines("220 mail\r\n", {"EHLO": "250 ok\r\n", "QUIT": "221 bye\r\n"})
 
@@ -116,7 +117,7 @@ def test_the_log_gets_what_has_changed(files: tuple[Path, Path], tmp_path: Path)
         (bad,) = told(asked)
         assert (bad["level"], bad["event"], bad["kind"]) == ("error", "a measure is bad", "signatures")
         assert told(asked) == []
-        (tmp_path / "daily.cld").touch()
+        write_database(tmp_path / "daily.cld", time.time())
         (good,) = told(asked)
         assert (good["level"], good["event"], good["kind"]) == ("info", "a measure is good again", "signatures")
     (away,) = told(asked)

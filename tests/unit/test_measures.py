@@ -208,13 +208,25 @@ def test_a_round_trip() -> None:
 
 @pytest.mark.parametrize(("days", "what"), [(0.5, ""), (3, "warning"), (8, "problem")])
 def test_signatures(tmp_path: Path, days: float, what: str) -> None:
-    """By the newest daily database, whether freshclam got it whole (cvd) or in parts (cld)."""
+    """By the newest daily database, whether freshclam got it whole (cvd) or in parts (cld), and whenever it did."""
     for name, age_s in (("main.cvd", 0), ("daily.cvd", 300 * DAY_S), ("daily.cld", days * DAY_S)):
-        (tmp_path / name).touch()
-        os.utime(tmp_path / name, (time.time() - age_s,) * 2)
+        write_database(tmp_path / name, time.time() - age_s)
     found = taken("signatures", tmp_path)["signatures_age_seconds"]
     assert found.value == pytest.approx(days * DAY_S, abs=60)
     assert (bool(found.warning), bool(found.problem)) == (what == "warning", what == "problem")
+
+
+def write_database(path: Path, made: float) -> None:
+    """Nothing but the header, in the form that sigtool 1.4.6 gives it."""
+    when = time.strftime("%d %b %Y %H-%M +0000", time.gmtime(made))
+    path.write_bytes(f"ClamAV-VDB:{when}:27000:1:90:{'0' * 32}:x:postern:{made:.0f}".encode().ljust(512, b" "))
+
+
+@pytest.mark.parametrize("damage", [b"", b"<html>", b"ClamAV-VDB:", b"ClamAV-VDB:yesterday:1", b"ClamAV-VDB:\xff:1"])
+def test_damaged_signatures(tmp_path: Path, damage: bytes) -> None:
+    """What a mirror has sent instead, say: no age, and the reason."""
+    (tmp_path / "daily.cvd").write_bytes(damage)
+    assert "cannot measure signatures of" in taken("signatures", tmp_path)["measure_failed"].problem
 
 
 def test_no_signatures(tmp_path: Path) -> None:
