@@ -237,6 +237,11 @@ LINES: list[tuple[str, str, dict[str, Any]]] = [
         '6921f5a6.1a2b3c4d 0x7f12 conn=1000 op=1 SRCH base="dc=example,dc=org" scope=2 deref=0 filter="(mail=a\\2A@x)"',
         {"level": "debug", "op": 1, "base": "dc=example,dc=org", "filter": "(mail=a\\2A@x)"},
     ),
+    (
+        "exim-main",
+        EXIM + "== a@example.test R=to_imap T=lmtp defer (-54) DT=0s: retry time not reached for any host",
+        {"status": None, "recipient": "a@example.test", "exim_id": "1vMxyz-00000000001-abcd"},
+    ),
     ("slapd", "6921f5a6.1a2b3c4d 0x7f12 conn=1000 op=0 RESULT tag=97 err=0 text=", {"level": "debug", "err": 0}),
     ("slapd", "6921f5a6.1a2b3c4d 0x7f12 conn=1000 op=0 RESULT tag=97 err=49 text=", {"level": "info", "err": 49}),
     ("slapd", "6921f5a6.1a2b3c4d 0x7f12 slapd starting", {"level": "info", "event": "slapd starting"}),
@@ -511,6 +516,17 @@ def test_what_only_looks_like_a_password_stays() -> None:
     ("name", "line", "level"),
     [
         ("exim-main", "2026-11-22 20:34:05 Start queue run: pid=182", "debug"),
+        (
+            "exim-main",
+            EXIM + "== a@example.test R=to_imap T=lmtp defer (-54) DT=0s: retry time not reached for any host",
+            "debug",
+        ),
+        ("exim-main", EXIM + "== a@example.test R=to_imap T=lmtp defer (110) DT=10s: Connection timed out", "warning"),
+        (
+            "exim-main",
+            EXIM + "== a@example.test R=x T=y defer (-45) H=h [192.0.2.9]: SMTP error: 451 retry time not reached",
+            "warning",
+        ),
         ("exim-main", "2026-11-22 20:34:05 Start of something else", "info"),
         ("dovecot", "Nov 22 20:40:21 lmtp(36): Info: Connect from 127.0.0.1", "debug"),
         ("dovecot", "Nov 22 20:40:21 lmtp(36): Info: Connect from 172.20.0.3", "debug"),

@@ -1,12 +1,12 @@
 """Exim's main, reject and panic log (Exim specification, chapter "Log files").
 
 `status` says what a line is about: received (<=), delivered (=>, ->, >>), failed (**),
-deferred (==), completed, rejected. A rejection has a `reason`, one of REASONS, and `temporary`
-when the client may try again. `login` is "ok" for each message that came with a login (Exim
-writes no line about the login alone), and "failed" for each try that failed. Other fields:
-exim_id, message_id, sender, recipient, recipients, host, helo, address, port, size, user,
-authenticator, local_user, tls, protocol, router, transport, subject, reply, command, error; bounce_of, the
-exim_id of the message that a bounce is about.
+deferred (==, but where it is not yet time to try again), completed, rejected. A rejection has a
+`reason`, one of REASONS, and `temporary` when the client may try again. `login` is "ok" for each
+message that came with a login (Exim writes no line about the login alone), and "failed" for each
+try that failed. Other fields: exim_id, message_id, sender, recipient, recipients, host, helo,
+address, port, size, user, authenticator, local_user, tls, protocol, router, transport, subject,
+reply, command, error; bounce_of, the exim_id of the message that a bounce is about.
 """
 
 from __future__ import annotations
@@ -77,6 +77,8 @@ _TROUBLE = re.compile(
     r"Message abandoned|spool directory space|spam acl condition|(?:daemon: )?(?:failed|cannot|unable)\b", re.IGNORECASE
 )
 _DEFERRED = re.compile(r" (?P<error>defer \(-?\d+\).*)$")
+# Written in each queue run, every minute, for each message that waits: nothing was tried.
+_NOT_YET = re.compile(r"defer \(-\d+\)(?: [DQ]T=\S+)*: retry time not reached\b")
 _TIMES = re.compile(r"(?: [DQ]T=[\w.]{1,20})+$")
 
 
@@ -145,6 +147,9 @@ def _flagged(fields: dict[str, Any], flag: re.Match[str], message: str) -> None:
     elif status == "deferred":
         found = _DEFERRED.search(message)
         fields["error"] = _error(found["error"] if found else _after_colon(message))
+        if _NOT_YET.match(fields["error"]):
+            fields["level"] = "debug"
+            del fields["status"]
 
 
 def _recipients(fields: dict[str, Any], message: str) -> None:
