@@ -44,6 +44,7 @@ class Child(Subprocess):  # type: ignore[misc]  # the library has no types
         super().__init__(config)
         self.since = time.time()  # when it came into its state
         self.starts = 0
+        self.cpu_s = 0.0  # of all its lives that are over
         self.last_ending: Ending | None = None
         self._started = self._stopping = time.monotonic()
         self._overdue = False

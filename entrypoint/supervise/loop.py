@@ -12,6 +12,7 @@ Nothing in it blocks, and no exception ends it: each is logged, and the loop goe
 from __future__ import annotations
 
 import functools
+import os
 import select
 import signal
 import sys
@@ -300,18 +301,20 @@ class Overseer(Supervisor):  # type: ignore[misc]  # the library has no types
     @guarded
     def reap(self, once: bool = False, recursionguard: int = 0) -> None:  # noqa: ARG002  # supervisor's signature
         """Wait for all that have died; the next round, which is due at once, starts them again."""
-        while True:
-            pid, status = self.options.waitpid()
-            if not pid:
-                break
-            self._finish(pid, status)
+        with suppress(ChildProcessError):
+            while True:
+                pid, status, use = os.wait4(-1, os.WNOHANG)
+                if not pid:
+                    break
+                self._finish(pid, status, use.ru_utime + use.ru_stime)
 
     @guarded
-    def _finish(self, pid: int, status: int) -> None:
+    def _finish(self, pid: int, status: int, cpu_s: float) -> None:
         child = self.options.pidhistory.pop(pid, None)
         if child is None:
             log.debug("orphan ended", pid=pid, ending=Ending.of(status).words)
         else:
+            child.cpu_s += cpu_s
             child.finish(pid, status)
 
     @guarded

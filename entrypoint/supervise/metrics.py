@@ -79,7 +79,7 @@ class Metrics:
         told = {name: child.describe() for name, child in self._children.items()}
         taken = usages([each["pid"] for each in told.values() if each["pid"]])
         use = {name: taken[each["pid"]] for name, each in told.items() if each["pid"]}
-        cpu = {name: self._spent.total(name, told[name]["starts"], use.get(name)) for name in told}
+        cpu = {name: self._spent.total(name, self._children[name].cpu_s, use.get(name)) for name in told}
 
         def each(value: Callable[[Mapping[str, Any]], float], *kinds: str) -> list[Sample]:
             return [Sample(value(state), {"program": name}) for name, state in told.items() if state["kind"] in kinds]
@@ -106,22 +106,17 @@ class Metrics:
 class _Spent:
     """CPU time over all lives of the programs: a counter, so it never falls.
 
-    Within a life it would, when a child ends that nobody of the family waits for.
+    Else it would, when a child ends that nobody of the family waits for.
     """
 
     def __init__(self) -> None:
-        self._before: dict[str, float] = {}
-        self._now: dict[str, tuple[int, float]] = {}
+        self._told: dict[str, float] = {}
 
-    def total(self, name: str, life: int, usage: Usage | None) -> float:
-        """Seconds, with what it takes in this life, the number of which is `life`."""
-        past, highest = self._now.get(name, (life, 0.0))
-        if past != life:
-            self._before[name] = self._before.get(name, 0.0) + highest
-            highest = 0.0
-        highest = max(highest, usage.cpu_s if usage else 0.0)
-        self._now[name] = (life, highest)
-        return self._before.get(name, 0.0) + highest
+    def total(self, name: str, before_s: float, usage: Usage | None) -> float:
+        """Seconds: those of the lives that are over, and what it takes in this one."""
+        now = before_s + (usage.cpu_s if usage else 0.0)
+        self._told[name] = max(self._told.get(name, 0.0), now)
+        return self._told[name]
 
 
 def _states(told: Mapping[str, Mapping[str, Any]]) -> list[Sample]:

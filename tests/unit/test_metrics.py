@@ -182,6 +182,19 @@ def test_a_job_has_runs_and_failures_and_no_restarts(tmp_path: Path, port: int) 
     assert 'postern_program_up{service="test",program="bad"}' not in body
 
 
+def test_the_cpu_of_jobs_is_told_though_none_runs_when_somebody_asks(tmp_path: Path, port: int) -> None:
+    """They are short, and scrapes are rare; the time of what they have started themselves counts, too."""
+    work = "sh -c 'n=0; while [ $n -lt 200000 ]; do n=$((n+1)); done'"
+    with Supervised(
+        tmp_path, sh(FOREVER), sh(f"{work}; exit 3", "reload", kind="job"), metrics_port=port
+    ) as supervised:
+        supervised.wait_until("running")
+        assert value(ask(port)[1], "program_cpu_seconds_total", program="reload") == 0
+        supervised.send(signal.SIGHUP)
+        supervised.wait_for("a job has failed")
+        assert value(ask(port)[1], "program_cpu_seconds_total", program="reload") >= 0.02
+
+
 def test_cpu_and_memory_are_those_of_the_whole_family(tmp_path: Path, port: int) -> None:
     """A child's, one that has ended, too, and a counter never falls when the program starts anew."""
     work = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done"
@@ -285,9 +298,9 @@ def test_a_family_without_figures_is_left_out_and_text_is_escaped() -> None:
 def test_cpu_of_a_life_never_falls_and_lives_add_up() -> None:
     """Though /proc's may fall, when somebody ends for whom nobody waits."""
     spent = _Spent()
-    told = [spent.total("a", life, Usage(cpu, 0, 1)) for life, cpu in ((1, 2.0), (1, 1.0), (2, 0.5), (2, 0.75))]
-    assert told == [2.0, 2.0, 2.5, 2.75]
-    assert spent.total("a", 2, None) == 2.75
+    told = [spent.total("a", past, Usage(cpu, 0, 1)) for past, cpu in ((0.0, 2.0), (0.0, 1.0), (1.5, 0.4), (1.5, 0.75))]
+    assert told == [2.0, 2.0, 2.0, 2.25]
+    assert spent.total("a", 2.5, None) == 2.5
 
 
 def test_usage_of_who_is_not_there_is_nothing() -> None:
