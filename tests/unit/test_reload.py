@@ -23,6 +23,7 @@ from entrypoint.plan import Plan, Program, keep_environment, kept_environment, r
 from entrypoint.render import write_tree
 from entrypoint.service import Command, Service
 from entrypoint.services import exim_ext_mailout, imap
+from entrypoint.watch import signature
 from tests.unit.authority import Authority
 
 NAMES = "DNS:imap.example.org,DNS:mailout.example.org,DNS:smarthost.example.org"
@@ -320,6 +321,17 @@ class TestCopies:
         watched = {str(place.certificate), str(place.key), str(place.password), str(place.authority.ca_file)}
         assert set(place.plan().watch) == watched
         assert all(place.plan().watch.values())
+
+    @pytest.mark.parametrize("target", [".", "..", "loop"])
+    def test_a_link_that_leads_in_a_circle_is_followed_once(self, tmp_path: Path, target: str) -> None:
+        """A person's mistake in a mounted folder; what else is there is watched as before."""
+        folder = tmp_path / "hosts.d"
+        folder.mkdir()
+        (folder / "loop").symlink_to(target)
+        before = signature(str(folder))
+        assert before == signature(str(folder))
+        (folder / "new").touch()
+        assert signature(str(folder)) != before
 
     def test_daemons_and_probes_get_the_copies(self, place: Place) -> None:
         shown = place.plan().to_json() + (place.root / "run/config/dovecot.conf").read_text()
