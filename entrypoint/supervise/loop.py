@@ -332,8 +332,11 @@ class Overseer(Supervisor):  # type: ignore[misc]  # the library has no types
             self._report()
 
     def _report(self) -> None:
+        """The answer to somebody who has asked: it comes, whatever LOG_LEVEL is."""
+        everything = structlog.make_filtering_bound_logger(0)
+        answer = structlog.wrap_logger(structlog.WriteLogger(self.options.output), wrapper_class=everything)
         for name, child in self.children.items():
-            log.info("state", daemon=name, **child.describe())
+            answer.info("state", daemon=name, **child.describe())
 
     def tick(self, now: float | None = None) -> None:
         """Nothing: nobody listens to supervisor's ticks."""

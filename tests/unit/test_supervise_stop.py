@@ -129,9 +129,11 @@ def test_nothing_survives_the_stop(tmp_path: Path, ignore: str) -> None:
         assert supervised.logged("all stopped")[0]["orphans"] >= 1
 
 
-def test_usr1_logs_the_state(tmp_path: Path) -> None:
-    """A line for each program."""
-    with Supervised(tmp_path, sh("exec sleep 99", "one"), sh("exec sleep 99", "two")) as supervised:
+@pytest.mark.parametrize("log_level", ["info", "error"])
+def test_usr1_logs_the_state(tmp_path: Path, log_level: str) -> None:
+    """A line for each program, also where only errors are logged: somebody has asked."""
+    programs = (sh("exec sleep 99", "one"), sh("exec sleep 99", "two"))
+    with Supervised(tmp_path, *programs, log_level=log_level) as supervised:
         supervised.wait_until("running", "two")
         supervised.send(signal.SIGUSR1)
         assert supervised.wait_for("state", daemon="one")["state"] == "running"
