@@ -42,7 +42,7 @@ class Deadline:
 def describe(error: OSError, deadline: Deadline) -> str:
     """The error without its number and its Python."""
     if isinstance(error, TimeoutError):
-        return f"no answer within {deadline.seconds:g} s"
+        return f"no answer within {round(deadline.seconds, 1):g} s"
     if isinstance(error, (ConnectionResetError, BrokenPipeError)):
         return "closed the connection"
     return (error.strerror or type(error).__name__).lower()
@@ -80,7 +80,7 @@ def _look_up(name: str | bytes, port: int, kind: socket.SocketKind, deadline: De
 
 def _found(host: str, outcome: list[Found | Exception], deadline: Deadline) -> Found:
     if not outcome:
-        raise ProbeError("name", f"no answer for {host} within {deadline.seconds:g} s")
+        raise ProbeError("name", f"no answer for {host} within {round(deadline.seconds, 1):g} s")
     result = outcome[0]
     if isinstance(result, UnicodeError):
         raise ProbeError("name", f"{host!r} cannot be a host name", curable=False)

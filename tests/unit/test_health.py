@@ -248,6 +248,7 @@ def test_all_probes_share_a_budget() -> None:
         health.ask_all(report, [asdict(each) for each in asked], budget_s=0.5)
     assert time.monotonic() - begin < 2
     assert report.line.count("no answer within") == 2
+    assert not re.search(r"within \d+\.\d\d", report.line)  # what is left of the budget, and for people
     assert report.good == ["smtp ok"]
 
 
