@@ -26,6 +26,11 @@ QUIET_S = 60.0
 log = structlog.get_logger()
 
 
+def in_a_row(deaths: int, lived_s: float) -> int:
+    """How many deaths in a row it is with this one, after a life of `lived_s`."""
+    return 1 if lived_s >= QUIET_S else deaths + 1
+
+
 def wait_s(deaths: int) -> float:
     """Seconds between two starts, after so many deaths in a row."""
     if deaths < 2:
@@ -48,7 +53,7 @@ class Daemon(Child):
     def _ended(self, ending: Ending, lived_s: float) -> None:
         """Wait a while, or give up."""
         now = time.monotonic()
-        self._deaths_in_a_row = 1 if lived_s >= QUIET_S else self._deaths_in_a_row + 1
+        self._deaths_in_a_row = in_a_row(self._deaths_in_a_row, lived_s)
         self.last_ending = ending
         self._deaths.append(now)
         self._forget_deaths()

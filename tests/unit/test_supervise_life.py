@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
@@ -16,7 +17,7 @@ import pytest
 
 from entrypoint.plan import Plan, Program, read_plan, write_plan
 from entrypoint.supervise.become import bare_environment
-from entrypoint.supervise.daemon import LONGEST_WAIT_S, wait_s
+from entrypoint.supervise.daemon import LONGEST_WAIT_S, in_a_row, wait_s
 from entrypoint.supervise.endings import Ending
 from entrypoint.supervise.launch import find_executable
 from tests.unit.supervised import ROOT, Supervised, alive, python, sh, until, written
@@ -106,6 +107,16 @@ def test_waits_begin_small_double_and_are_capped() -> None:
     for deaths in range(2, 11):
         assert 0.8 <= wait_s(deaths) / (0.05 * 2 ** (deaths - 2)) <= 1.2
     assert wait_s(1000) == LONGEST_WAIT_S
+
+
+@pytest.mark.parametrize(
+    ("lives", "deaths"), [((0, 0, 0), 3), ((0, 0, 59), 3), ((0, 0, 0, 0, 60), 1), ((0, 0, 61, 0), 2), ((3600,), 1)]
+)
+def test_a_minute_of_life_clears_the_record(lives: tuple[float, ...], deaths: int) -> None:
+    """So that a daemon that dies once a day is there again at once, each time."""
+    found = functools.reduce(in_a_row, lives, 0)
+    assert found == deaths
+    assert (wait_s(found) == 0) == (deaths == 1)
 
 
 def test_waits_are_not_all_the_same() -> None:
