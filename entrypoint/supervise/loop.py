@@ -227,6 +227,16 @@ def offer_metrics(options: Options, children: Mapping[str, Child], folder: Path)
         return None
 
 
+def _for_people(told: Mapping[str, Any]) -> dict[str, Any]:
+    """What a program says of itself, with lengths of time for moments, and without what there is not."""
+    at = {"since": told["since"], "next": told["next"]}
+    times = {
+        "for_s": round(time.time() - at["since"], 1),
+        "next_in_s": round(max(0.0, at["next"] - time.time()), 1) if at["next"] else None,
+    }
+    return {name: value for name, value in {**told, **times}.items() if value is not None and name not in at}
+
+
 class Overseer(Supervisor):  # type: ignore[misc]  # the library has no types
     """supervisor's main loop, that wakes at once, treats signals our way, and survives our bugs."""
 
@@ -336,7 +346,7 @@ class Overseer(Supervisor):  # type: ignore[misc]  # the library has no types
         everything = structlog.make_filtering_bound_logger(0)
         answer = structlog.wrap_logger(structlog.WriteLogger(self.options.output), wrapper_class=everything)
         for name, child in self.children.items():
-            answer.info("state", daemon=name, **child.describe())
+            answer.info("state", daemon=name, **_for_people(child.describe()))
 
     def tick(self, now: float | None = None) -> None:
         """Nothing: nobody listens to supervisor's ticks."""

@@ -136,7 +136,10 @@ def test_usr1_logs_the_state(tmp_path: Path, log_level: str) -> None:
     with Supervised(tmp_path, *programs, log_level=log_level) as supervised:
         supervised.wait_until("running", "two")
         supervised.send(signal.SIGUSR1)
-        assert supervised.wait_for("state", daemon="one")["state"] == "running"
+        told = supervised.wait_for("state", daemon="one")
+        assert told["state"] == "running"
+        assert 0 <= told["for_s"] < 60
+        assert not {"since", "next", "last_exit"} & told.keys()
         assert alive(supervised.wait_for("state", daemon="two")["pid"])
 
 
