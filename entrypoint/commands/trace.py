@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from entrypoint.commands import add_project
+
 HELP = "show the way of one message through all services (on the host)"
 
 
@@ -17,6 +19,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="read the log from this file (- is standard input), not from docker compose",
     )
+    add_project(parser)
     parser.add_argument("--json", action="store_true", help="every step with its fields, for programs")
 
 
@@ -24,4 +27,4 @@ def run(options: argparse.Namespace) -> int:
     """0, or 1 when the log has nothing of it."""
     from entrypoint import trace
 
-    return trace.main(options.message, options.file, machine=options.json)
+    return trace.main(options.message, options.file, project=options.project, machine=options.json)

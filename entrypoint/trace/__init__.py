@@ -22,12 +22,12 @@ from entrypoint.trace.show import as_json, as_text
 from entrypoint.trace.steps import Story
 
 
-def main(name: str, file: Path | None, *, machine: bool = False) -> int:
+def main(name: str, file: Path | None, *, project: str = "", machine: bool = False) -> int:
     """Print the way of the message called `name`; 1 where the log has nothing of it."""
     wanted = name.strip().removeprefix("<").removesuffix(">")
     if not wanted:
         raise UsageError("cannot trace nothing: name a message, by its Message-ID or by Exim's id")
-    with read_log(file) as log:
+    with read_log(file, project) as log:
         events = follow(log, wanted)
     if not events:
         print(f"nothing of {wanted} in the log{_hint(wanted)}", file=sys.stderr)

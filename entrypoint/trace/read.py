@@ -23,7 +23,7 @@ from entrypoint.errors import Unavailable, UsageError
 from entrypoint.logs.parsers import parser
 
 # Not only the last lines, all containers, without colours and names in front.
-COMPOSE = ("docker", "compose", "logs", "--no-color", "--no-log-prefix")
+LOGS = ("logs", "--no-color", "--no-log-prefix")
 _LAST_WORDS_BYTES = 2000
 _HEAD = re.compile(
     r"(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}) (?P<level>[a-z]{4,5}) {1,2}(?P<service>\S+) +(?P<program>\S+) +"
@@ -41,17 +41,17 @@ _PROCESS = re.compile(r"(?P<process>[a-z][\w-]*): (?P<text>.*)$", re.DOTALL)
 
 
 @contextmanager
-def read_log(file: Path | None) -> Iterator[IO[bytes]]:
-    """The log as a file that can be read again from its beginning."""
+def read_log(file: Path | None, project: str = "") -> Iterator[IO[bytes]]:
+    """The log as a file that can be read again from its beginning; of a compose project, where one is named."""
     if file is not None and str(file) != "-":
         with _opened(file) as found:
             yield found
         return
     with tempfile.TemporaryFile(prefix="entrypoint-trace-") as kept:
-        if file is not None or _is_piped(sys.stdin.fileno()):
+        if file is not None or (not project and _is_piped(sys.stdin.fileno())):
             shutil.copyfileobj(sys.stdin.buffer, kept)
         else:
-            _ask_compose(kept)
+            _ask_compose(kept, project)
         yield kept
 
 
@@ -71,12 +71,13 @@ def _is_piped(descriptor: int) -> bool:
     return stat.S_ISFIFO(mode) or stat.S_ISREG(mode) or stat.S_ISSOCK(mode)
 
 
-def _ask_compose(kept: IO[bytes]) -> None:
+def _ask_compose(kept: IO[bytes], project: str) -> None:
     """Write what the containers have logged to `kept`."""
-    cure = "start it where docker-compose.yaml is, give it the log in a pipe, or name a --file"
+    cure = "start it where docker-compose.yaml is, name a --project or a --file, or give it the log in a pipe"
+    command = ("docker", "compose", *(("--project-name", project) if project else ()), *LOGS)
     with tempfile.TemporaryFile() as words:
         try:
-            done = subprocess.run(COMPOSE, stdin=subprocess.DEVNULL, stdout=kept, stderr=words, check=False)
+            done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=kept, stderr=words, check=False)
         except OSError:
             raise Unavailable(f"cannot read the log: there is no docker command here; {cure}") from None
         if done.returncode:

@@ -180,6 +180,18 @@ def test_without_a_pipe_compose_is_asked(tmp_path: Path, script: str | None, wor
     assert done.returncode == (1 if script == "exit 0" else 69)
 
 
+def test_another_project_is_asked_for_by_its_name(tmp_path: Path) -> None:
+    """From anywhere, as in a script whose standard input is a pipe; a file is read whatever else is said."""
+    (tmp_path / "docker").write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/asked\n')
+    (tmp_path / "docker").chmod(0o755)
+    env = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    assert trace(INCOMING, "--project", "demo", stdin=logged("incoming"), env=env).returncode == 1
+    assert (tmp_path / "asked").read_text() == "compose --project-name demo logs --no-color --no-log-prefix\n"
+    (tmp_path / "asked").unlink()
+    assert trace(INCOMING, "--project", "demo", "--file", "-", stdin=logged("incoming"), env=env).returncode == 0
+    assert not (tmp_path / "asked").exists()
+
+
 def test_what_compose_prints_is_read(tmp_path: Path) -> None:
     """All of it, with the marks that some versions put in front of lines."""
     text = "".join(f"\x1b[2K{line}\n" for line in logged("incoming").splitlines())
