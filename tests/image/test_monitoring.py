@@ -17,7 +17,8 @@ import yaml  # type: ignore[import-untyped]
 
 from tests.containers import Container, container, docker, network, wait_until
 
-pytestmark = pytest.mark.image
+# The first test waits until Debian's package is there.
+pytestmark = [pytest.mark.image, pytest.mark.timeout(400)]
 
 ROOT = Path(__file__).parents[2]
 MONITORING = ROOT / "install" / "monitoring"
