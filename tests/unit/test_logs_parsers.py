@@ -428,7 +428,8 @@ PIECES = st.sampled_from(
         ": ",
     ]
 )
-TEXTS = st.one_of(st.text(), st.lists(st.one_of(PIECES, st.text(max_size=5)), max_size=8).map("".join))
+ANY = st.one_of(st.text(), st.lists(st.one_of(PIECES, st.text(max_size=5)), max_size=8).map("".join))
+TEXTS = ANY.filter(lambda text: "pass=" not in text)  # a password is the one thing that is changed, by Exim's parser
 
 
 @pytest.mark.parametrize("name", NAMES)
