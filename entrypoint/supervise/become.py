@@ -6,10 +6,10 @@ The new image has no secrets in its environment, and none of the memory of templ
 from __future__ import annotations
 
 import os
-import signal
 import sys
 
-TYPE_CHECKING = False  # as in typing, which takes 5 ms to import
+from entrypoint.light import TYPE_CHECKING, signal
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path

@@ -6,16 +6,13 @@ than that, while they start. So this module imports as little as possible.
 
 from __future__ import annotations
 
-import json
 import os
-import signal
 import stat
 import time
-from contextlib import suppress
 
+from entrypoint.light import TYPE_CHECKING, read_json, signal, suppress
 from entrypoint.supervise.become import HANDLED
 
-TYPE_CHECKING = False  # as in typing, which takes 5 ms to import
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
@@ -47,8 +44,7 @@ def launch_plan(path: str) -> Launched:
 
     What cannot be started is left out.
     """
-    with open(path, encoding="utf-8") as file:  # noqa: PTH123  # pathlib takes 5 ms to import
-        programs: list[dict[str, Any]] = json.load(file)["programs"]
+    programs: list[dict[str, Any]] = read_json(path)["programs"]
     keep_descriptors()
     adopt_orphans()
     fifos = {fifo: open_fifo(fifo) for program in programs for fifo in program["pipes"]}

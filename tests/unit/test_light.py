@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
+import signal
 import stat
 import subprocess
 import sys
@@ -75,13 +77,34 @@ def test_dataclasses_know_it() -> None:
     assert [field.name for field in dataclasses.fields(Probe)][:3] == ["kind", "host", "port"]
 
 
-def test_it_imports_nothing_heavy() -> None:
-    """Or it would be of no use."""
-    heavy = "{'json', 'dataclasses', 'pathlib', 'typing', 're', 'enum', 'collections'}"
+@pytest.mark.parametrize("suppress", [light.suppress, contextlib.suppress])
+def test_what_is_suppressed(suppress: type[contextlib.suppress]) -> None:
+    """The kinds given and theirs, nothing else; also none at all."""
+    with suppress(OSError, ValueError):
+        raise FileNotFoundError
+    with pytest.raises(KeyError), suppress(OSError, ValueError):
+        raise KeyError
+    with pytest.raises(OSError, match="why"), suppress():
+        raise OSError("why")
+
+
+def test_signals_have_the_numbers_of_signal() -> None:
+    """Without their names."""
+    assert light.signal.SIGTERM == signal.SIGTERM
+    assert light.signal.pthread_sigmask(light.signal.SIG_BLOCK, ()) == signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+@pytest.mark.parametrize("pid", [1, 2])
+@pytest.mark.parametrize("module", ["probe", "supervise.launch"])
+def test_it_imports_nothing_heavy(pid: int, module: str) -> None:
+    """Or it would be of no use: for health checks, and on the way to the first daemon, as PID 1 and as another."""
+    heavy = "{'json', 'dataclasses', 'pathlib', 'typing', 're', 'enum', 'collections', 'contextlib', 'functools'}"
     code = f"""
-import sys
+import os, sys
+os.getpid = lambda: {pid}
 sys.path.append({str(Path(__file__).parents[2])!r})
-from entrypoint import light, probe
+import entrypoint.{module}
+from entrypoint import light
 light.decode(light.encode([1]))
 print({heavy} & set(sys.modules))
 """
