@@ -4,10 +4,10 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 .DEFAULT_GOAL := help
 
-.PHONY: help setup demo demo-down check test images image-tests stack-tests reference lock bench clean
+.PHONY: help setup demo demo-down check test images image-tests stack-tests reference lock bench bench-supervisor clean
 
 help: ## say what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## make this machine ready: .venv, container engine, Compose, Debian's base image
 	@tools/setup
@@ -46,9 +46,15 @@ lock: ## newest versions of the dependencies into the lock files
 	@tools/setup venv
 	@$(PYTHON) -m tools.lock
 
-bench: ## measure, and print a table: minutes
+bench: ## measure, and print tables: minutes
 	@tools/setup venv
+	@tools/setup peers || true # without root: their columns say so
 	@$(PYTHON) -m benchmarks
+
+bench-supervisor: ## our supervisor beside supervisord, s6 and none: one table, minutes
+	@tools/setup venv
+	@tools/setup peers || true # as above
+	@$(PYTHON) -m benchmarks --only supervisor
 
 clean: ## remove what the targets above left in the checkout
 	@rm -rf .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache .venv dist

@@ -3,50 +3,56 @@
 from __future__ import annotations
 
 import argparse
+import compileall
 import json
 import os
 import platform
 import sys
 from collections.abc import Sequence
 
-from benchmarks import health, logs, start, supervision
-from benchmarks.compare import Comparison, table
+from benchmarks import logs, start, supervision
+from benchmarks.compare import Table, markdown, text
+from tools.commands import ROOT
 from tools.console import ToolError, step
 
-SUITES = {"supervisor": supervision.measure, "health": health.measure, "start": start.measure, "logs": logs.measure}
+SUITES = {"supervisor": supervision.measure, "start": start.measure, "logs": logs.measure}
 RUNS, QUICK_RUNS = 15, 3
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure what was asked for; the exit code."""
     options = _parser().parse_args(arguments)
+    compileall.compile_dir(ROOT / "entrypoint", quiet=1)  # as it is in the images
     runs = QUICK_RUNS if options.quick else RUNS
+    machine = _machine()
     try:
-        comparisons = [c for name in options.only or SUITES for c in _measured(name, runs)]
+        tables = [_measured(name, runs) for name in options.only or SUITES]
     except ToolError:
         return 1
-    machine = _machine()
     if options.json:
-        print(json.dumps({"machine": machine, "comparisons": [c.as_dict() for c in comparisons]}, indent=2))
+        print(json.dumps({"machine": machine, "runs": runs, "tables": [t.as_dict() for t in tables]}, indent=2))
     else:
-        print(table(comparisons), "", ", ".join(f"{k} {v}" for k, v in machine.items()), sep="\n")
+        form = markdown if options.markdown else text
+        print(*(form(table) + "\n" for table in tables), ", ".join(f"{k} {v}" for k, v in machine.items()), sep="\n")
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure, and print a table.")
     parser.add_argument("--only", action="append", choices=SUITES, help="may be repeated; default: all")
-    parser.add_argument("--json", action="store_true", help="for programs, with every single run")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="for programs, with every single run")
+    form.add_argument("--markdown", action="store_true", help="for docs/explanation/benchmarks.md")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_RUNS} runs, not {RUNS}: does it work at all?")
     return parser
 
 
-def _measured(name: str, runs: int) -> list[Comparison]:
+def _measured(name: str, runs: int) -> Table:
     """One suite, with its progress."""
     with step(name) as current:
-        comparisons = SUITES[name](runs, current.say)
+        table = SUITES[name](runs, current.say)
         current.done(f"{runs} runs")
-    return comparisons
+    return table
 
 
 def _machine() -> dict[str, str]:

@@ -1,10 +1,10 @@
-"""Ours beside a reference: measured in turn, told by medians."""
+"""Several columns side by side: measured in turn, told by medians."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from statistics import median
 from typing import Any, TypeVar
 
@@ -13,29 +13,49 @@ Result = TypeVar("Result")
 Say = Callable[[str], None]
 
 SIGN_OF_LIFE_S = 5.0
-LEGEND = "Medians; ratio = ours / reference. ms, MiB: less is better; lines/s: more is better."
+NOTHING = "n/a"
+LEGEND = (
+    "Medians (least…most). ratio = the first column / the next one with a figure. "
+    "ms, MiB, /s: less is better; lines/s: more is better."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """One thing measured on both sides, with the value of every run."""
+class Row:
+    """One thing that was measured: the value of every run, by column. It makes no sense for a column without any."""
 
-    suite: str
     measure: str
     unit: str
-    reference_name: str
-    ours: Sequence[float]
-    reference: Sequence[float]
+    values: Mapping[str, Sequence[float]]
 
-    @property
-    def ratio(self) -> float:
-        """Our median as a multiple of the reference's."""
-        return median(self.ours) / median(self.reference)
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """What a suite has measured: the first column is ours, the others are something known."""
+
+    suite: str
+    columns: Sequence[str]
+    rows: Sequence[Row]
+    notes: Sequence[str] = ()
+
+    def ratio(self, row: Row) -> float | None:
+        """Our median as a multiple of that of the first other column that has one; None without one, or of 0."""
+        ours, *others = (row.values.get(column) for column in self.columns)
+        other = next((values for values in others if values), None)
+        return median(ours) / median(other) if ours and other and median(other) else None
 
     def as_dict(self) -> dict[str, Any]:
         """Everything, for a program."""
-        medians = {"ours_median": median(self.ours), "reference_median": median(self.reference)}
-        return asdict(self) | medians | {"ratio": self.ratio, "runs": len(self.ours)}
+        rows = [
+            {"measure": row.measure, "unit": row.unit, "ratio": self.ratio(row)}
+            | {"columns": {name: _told(row.values[name]) for name in self.columns if row.values.get(name)}}
+            for row in self.rows
+        ]
+        return {"suite": self.suite, "columns": list(self.columns), "rows": rows, "notes": list(self.notes)}
+
+
+def _told(values: Sequence[float]) -> dict[str, Any]:
+    return {"median": median(values), "least": min(values), "most": max(values), "runs": list(values)}
 
 
 def in_turn(measures: Mapping[Key, Callable[[], Result]], runs: int, say: Say) -> dict[Key, list[Result]]:
@@ -55,23 +75,57 @@ def in_turn(measures: Mapping[Key, Callable[[], Result]], runs: int, say: Say) -
     return {key: found[1:] for key, found in results.items()}
 
 
-def table(comparisons: Sequence[Comparison]) -> str:
-    """All comparisons in one aligned table, with a legend."""
-    heads = ("", "", "ours", "reference", "", "ratio", "runs", "reference is")
-    rows = [heads, *(_row(comparison) for comparison in comparisons)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(_aligned(*cell) for cell in zip(row, heads, widths, strict=True)) for row in rows]
-    return "\n".join([*(line.rstrip() for line in lines), "", LEGEND])
+def text(table: Table) -> str:
+    """The table for a terminal."""
+    columns = [
+        [table.suite, *(row.measure for row in table.rows)],
+        ["", *(row.unit for row in table.rows)],
+        *([name, *_aligned([_cell(row, name) for row in table.rows])] for name in table.columns),
+        _right(["ratio", *(_ratio(table, row) for row in table.rows)]),
+    ]
+    lines = zip(*(_left(column) for column in columns), strict=True)
+    return "\n".join([*("  ".join(line).rstrip() for line in lines), "", *table.notes, LEGEND])
 
 
-def _row(c: Comparison) -> tuple[str, ...]:
-    ours, reference = figure(median(c.ours)), figure(median(c.reference))
-    return c.suite, c.measure, ours, reference, c.unit, figure(c.ratio), str(len(c.ours)), c.reference_name
+def markdown(table: Table) -> str:
+    """The table for docs/explanation/benchmarks.md."""
+    heads = ["", "unit", *table.columns, "ratio"]
+    rows = [
+        [row.measure, row.unit, *(" ".join(_cell(row, name)).strip() for name in table.columns), _ratio(table, row)]
+        for row in table.rows
+    ]
+    rule = ["---", "---", *("---:" for _ in heads[2:])]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (heads, rule, *rows))
 
 
-def _aligned(text: str, head: str, width: int) -> str:
-    """Figures to the right, words to the left."""
-    return text.rjust(width) if head in {"ours", "reference", "ratio", "runs"} else text.ljust(width)
+def _cell(row: Row, name: str) -> tuple[str, str]:
+    """The median, and between what it lies."""
+    values = row.values.get(name)
+    if not values:
+        return NOTHING, ""
+    least, most = figure(min(values)), figure(max(values))
+    return figure(median(values)), f"({least}…{most})" if len(values) > 1 else ""
+
+
+def _ratio(table: Table, row: Row) -> str:
+    ratio = table.ratio(row)
+    return "" if ratio is None else figure(ratio)
+
+
+def _aligned(cells: Sequence[tuple[str, str]]) -> list[str]:
+    """Medians below each other, and so is what they lie between."""
+    medians = _right([first for first, _ in cells])
+    return [f"{first} {then}".rstrip() for first, (_, then) in zip(medians, cells, strict=True)]
+
+
+def _left(cells: Sequence[str]) -> list[str]:
+    width = max(map(len, cells))
+    return [cell.ljust(width) for cell in cells]
+
+
+def _right(cells: Sequence[str]) -> list[str]:
+    width = max(map(len, cells))
+    return [cell.rjust(width) for cell in cells]
 
 
 def figure(value: float) -> str:

@@ -2,26 +2,28 @@
 
 Ours looks at a real supervisor's report of a real process; --ready also asks two SMTP ports (as in the Exims), or IMAP
 in the clear and in TLS with a certificate verified (as in imap), here of a small server in this process. Beside it what
-is used elsewhere: `supervisorctl status`, which asks a supervisord about one program; curl, which asks one HTTP port
-in the clear; and the interpreter that does nothing.
+is used elsewhere: `supervisorctl status` and `s6-svstat`, which ask about one program; curl, which asks one HTTP port
+in the clear, as a container without a supervisor has it; and the interpreter that does nothing.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import ssl
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.compare import Comparison, Say, in_turn
+from benchmarks.compare import Row, Say, in_turn
+from benchmarks.contenders import NONE, OURS, S6, STOCK, has_s6, s6
 from benchmarks.start import cpu_ms
 from entrypoint.plan import Plan, Probe, Program, write_plan
 from entrypoint.supervise.become import command
@@ -31,6 +33,8 @@ from tools.demo.keys import make_authority, make_certificate
 
 HOST = "127.0.0.1"
 PATIENCE_S = 30.0
+ALIVE, READY, READY_TLS = "health: alive, CPU", "health: ready, CPU", "health: ready (TLS), CPU"
+BARE = "python -c pass, CPU"
 SMTP = {"": "220 mail ESMTP", "EHLO": "250-mail\r\n250 STARTTLS", "QUIT": "221 bye"}
 IMAP = {
     "": "* OK [CAPABILITY IMAP4rev1 STARTTLS] ready",
@@ -39,7 +43,7 @@ IMAP = {
 }
 HTTP = {"": "", "GET": "HTTP/1.0 200 OK\r\nContent-Length: 4\r\n\r\npong"}
 # The way that images go to it (images/base/entrypoint).
-OURS = """import sys; sys.path.append(sys.argv[1])
+OURS_HEALTH = """import sys; sys.path.append(sys.argv[1])
 from entrypoint.health import main
 sys.exit(main(sys.argv[3:], sys.argv[2]))
 """
@@ -65,32 +69,26 @@ command = sleep 1000
 """
 
 
-def measure(runs: int, say: Say) -> list[Comparison]:
-    """Each of our checks beside each reference."""
-    with TemporaryDirectory() as name, _world(Path(name)) as (ours, references):
-        times = in_turn({what: partial(cpu_ms, line) for what, line in (ours | references).items()}, runs, say)
+def measure(runs: int, say: Say) -> list[Row]:
+    """Each of our checks, and what there is elsewhere to ask."""
+    with TemporaryDirectory() as name, _world(Path(name)) as commands:
+        times = in_turn({key: partial(cpu_ms, line) for key, line in commands.items()}, runs, say)
+    rows = dict.fromkeys(what for what, _ in commands)  # in their order
     return [
-        Comparison(
-            suite="health",
-            measure=f"CPU of {what}",
-            unit="ms",
-            reference_name=reference,
-            ours=times[what],
-            reference=times[reference],
-        )
-        for what in ours
-        for reference in references
+        Row(measure=what, unit="ms", values={who: found for (its, who), found in times.items() if its == what})
+        for what in rows
     ]
 
 
 @contextmanager
-def _world(folder: Path) -> Iterator[tuple[dict[str, list[str]], dict[str, list[str]]]]:
-    """Supervisors and servers that run, and the commands that ask them: ours, and the references."""
+def _world(folder: Path) -> Iterator[dict[tuple[str, str], list[str]]]:
+    """Supervisors and servers that run, and the commands that ask them, by row and column."""
     make_authority(folder, "Benchmark CA")
     make_certificate(folder, [f"IP:{HOST}"])
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "server.pem", folder / "server.key")
     (folder / "stock.ini").write_text(STOCK_INI.format(folder=folder))
+    (folder / "daemon").write_text("exec sleep 1000\n")
     supervisord = str(Path(sys.executable).with_name("supervisord"))
     with (
         _serving(SMTP) as smtp,
@@ -100,16 +98,29 @@ def _world(folder: Path) -> Iterator[tuple[dict[str, list[str]], dict[str, list[
         _running([supervisord, "-n", "-c", f"{folder}/stock.ini"], folder / "stock.sock"),
         _container(folder / "smtp", [_probe("smtp", smtp), _probe("smtp", smtp)]) as with_smtp,
         _container(folder / "imap", [_probe("imap", imap), _tls(folder, imaps)]) as with_imap,
+        ExitStack() as stack,
     ):
-        health = [sys.executable, "-IS", "-c", OURS, str(ROOT)]
-        ours = {
-            "health --live": [*health, str(with_smtp), "--live"],
-            "health --ready, SMTP twice": [*health, str(with_smtp), "--ready"],
-            "health --ready, IMAP and IMAPS": [*health, str(with_imap), "--ready"],
-        }
+        health = [sys.executable, "-IS", "-c", OURS_HEALTH, str(ROOT)]
         stock = [supervisord.replace("supervisord", "supervisorctl"), "-c", f"{folder}/stock.ini", "status"]
-        curl = ["/usr/bin/curl", "--silent", "--fail", f"http://{HOST}:{http}/ping"]
-        yield ours, {"python -c pass": [sys.executable, "-c", "pass"], "supervisorctl status": stock, "curl": curl}
+        commands = {
+            (ALIVE, OURS): [*health, str(with_smtp), "--live"],
+            (ALIVE, STOCK): stock,
+            (READY, OURS): [*health, str(with_smtp), "--ready"],
+            (READY_TLS, OURS): [*health, str(with_imap), "--ready"],
+            (BARE, NONE): [sys.executable, "-c", "pass"],
+        }
+        if has_s6():
+            stack.enter_context(
+                _running(s6(folder, folder / "daemon"), folder / "s6" / "daemon" / "supervise" / "status")
+            )
+            commands[ALIVE, S6] = [_found("s6-svstat"), str(folder / "s6" / "daemon")]
+        if curl := shutil.which("curl"):
+            commands[READY, NONE] = [curl, "--silent", "--fail", f"http://{HOST}:{http}/ping"]
+        yield commands
+
+
+def _found(program: str) -> str:
+    return shutil.which(program) or program
 
 
 def _probe(kind: str, port: int) -> Probe:
@@ -132,7 +143,7 @@ def _container(folder: Path, probes: list[Probe]) -> Iterator[Path]:
 
 
 @contextmanager
-def _running(line: list[str], sign: Path) -> Iterator[None]:
+def _running(line: Sequence[str], sign: Path) -> Iterator[None]:
     """A supervisor, from the time when `sign` is there until the end of the block."""
     quiet = subprocess.DEVNULL
     with subprocess.Popen(line, stdin=quiet, stdout=quiet, stderr=quiet) as process:

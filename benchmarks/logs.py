@@ -1,8 +1,8 @@
 """How many lines of a daemon one CPU takes from the pipe to the text that goes out, as json and for people.
 
 They come out of a real pipe, through the supervisor's own channel, and go to its own output. The lines are real ones.
-The reference of a parser is `raw`, which reads nothing out of a line: the ratio is the price of the fields. The
-reference of raw is the same program of a few lines that any script has for it: read a line, write it out as json.
+Beside a parser stands `raw`, which reads nothing out of a line: the ratio is the price of the fields. Beside raw, the
+few lines that any script has for it: read a line, write it out as json.
 
 Memory is what a million lines add, after the first hundred thousand.
 """
@@ -20,7 +20,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.compare import Comparison, Say, in_turn
+from benchmarks.compare import Row, Say, Table, in_turn
 from entrypoint.logs import Logs, configure, log_line
 from entrypoint.supervise.channels import Channel
 from entrypoint.supervise.output import Output
@@ -33,6 +33,7 @@ LINES_FOR_MEMORY = 1_000_000
 WARM_UP_LINES = 100_000
 FORMATS = ("json", "console")
 DAEMONS = ("exim-main", "dovecot", "rspamd")
+FIELDS, RAW, PLAIN = "fields read", "raw", "script: read, json.dumps, write"
 # Of each daemon's real lines, those about what happens all the time.
 USUAL = {
     "exim-main": re.compile(r" (?:<=|=>|->) | Completed| rejected | authenticator failed "),
@@ -48,44 +49,36 @@ def samples(daemon: str) -> list[str]:
     return [line for line in lines if USUAL[daemon].search(line)]
 
 
-def measure(runs: int, say: Say) -> list[Comparison]:
+def measure(runs: int, say: Say) -> Table:
     """Lines per second of CPU, for each daemon in each format, and memory."""
     kinds = [(log_format, daemon, parser) for log_format in FORMATS for daemon in DAEMONS for parser in (daemon, "raw")]
     kinds += [("", daemon, "plain") for daemon in DAEMONS]
     rates = in_turn({kind: partial(lines_per_s, *kind) for kind in kinds}, runs, say)
-    parsed = [
-        rate(
-            f"{daemon}, {log_format}",
-            "raw, same lines",
-            rates[log_format, daemon, daemon],
-            rates[log_format, daemon, "raw"],
+    rows = [
+        Row(
+            measure=f"{daemon}, {log_format}",
+            unit="lines/s",
+            values={
+                FIELDS: rates[log_format, daemon, daemon],
+                RAW: rates[log_format, daemon, "raw"],
+                PLAIN: rates["", daemon, "plain"],
+            },
         )
         for log_format in FORMATS
         for daemon in DAEMONS
     ]
-    raw = [
-        rate(
-            f"raw, {daemon}'s lines",
-            "read, json.dumps, write",
-            rates["json", daemon, "raw"],
-            rates["", daemon, "plain"],
-        )
-        for daemon in DAEMONS
-    ]
     say(f"memory over {LINES_FOR_MEMORY:,} lines")
-    return [*parsed, *raw, memory()]
-
-
-def rate(name: str, reference_name: str, ours: Sequence[float], reference: Sequence[float]) -> Comparison:
-    """Two rates, one beside the other."""
-    return Comparison(
-        suite="logs", measure=name, unit="lines/s", reference_name=reference_name, ours=ours, reference=reference
+    what = f"memory that {LINES_FOR_MEMORY:,} lines add"
+    return Table(
+        suite="logs",
+        columns=(FIELDS, RAW, PLAIN),
+        rows=[*rows, Row(measure=what, unit="MiB", values={FIELDS: [added_mib()]})],
     )
 
 
 def lines_per_s(log_format: str, daemon: str, parser: str) -> float:
     """Let a daemon's lines run through, and divide by what that cost."""
-    data = _repeated(samples(daemon), LINES_A_RUN)
+    data = repeated(samples(daemon), LINES_A_RUN)
     with configured(log_format) as logs:
         through = _plainly if parser == "plain" else partial(_through, logs, daemon, parser)
         began = time.process_time()
@@ -93,25 +86,17 @@ def lines_per_s(log_format: str, daemon: str, parser: str) -> float:
         return LINES_A_RUN / (time.process_time() - began)
 
 
-def memory() -> Comparison:
-    """MiB of the process after the first lines (the reference), and after all."""
+def added_mib() -> float:
+    """By how much the process grows after its first lines, all daemons' lines read, as json."""
     lines = [line for daemon in DAEMONS for line in samples(daemon)]
-    piece = _repeated(lines, LINES_A_RUN)
+    piece = repeated(lines, LINES_A_RUN)
     with configured("json") as logs:
         for _ in range(WARM_UP_LINES // LINES_A_RUN):
             _through(logs, "exim", "exim-main", piece)
         before = _resident_mib()
         for _ in range(LINES_FOR_MEMORY // LINES_A_RUN):
             _through(logs, "exim", "exim-main", piece)
-        after = _resident_mib()
-    return Comparison(
-        suite="logs",
-        measure=f"memory, {LINES_FOR_MEMORY:,} lines",
-        unit="MiB",
-        reference_name=f"after {WARM_UP_LINES:,} lines",
-        ours=[after],
-        reference=[before],
-    )
+        return _resident_mib() - before
 
 
 @contextmanager
@@ -156,5 +141,6 @@ def _resident_mib() -> float:
     return float(psutil.Process().memory_info().rss) / 1024**2
 
 
-def _repeated(lines: Sequence[str], count: int) -> bytes:
+def repeated(lines: Sequence[str], count: int) -> bytes:
+    """So many lines, as they come out of a pipe."""
     return "".join(f"{lines[n % len(lines)]}\n" for n in range(count)).encode()

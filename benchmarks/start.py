@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.compare import Comparison, Say, in_turn
+from benchmarks.compare import Row, Say, Table, in_turn
 from entrypoint.render import install_dir
 from entrypoint.service import find
 from tools.commands import ROOT
@@ -26,18 +26,12 @@ OURS = f"render {SERVICE}"
 BARE = "python -c pass"
 
 
-def measure(runs: int, say: Say) -> list[Comparison]:
+def measure(runs: int, say: Say) -> Table:
     """The CPU time of our rendering beside each reference."""
     with TemporaryDirectory() as name:
         commands = _commands(Path(name))
         times = in_turn({what: partial(cpu_ms, command) for what, command in commands.items()}, runs, say)
-    ours = times.pop(OURS)
-    return [
-        Comparison(
-            suite="start", measure=f"CPU of {OURS}", unit="ms", reference_name=what, ours=ours, reference=reference
-        )
-        for what, reference in times.items()
-    ]
+    return Table(suite="start", columns=list(times), rows=[Row(measure="CPU", unit="ms", values=times)])
 
 
 def _commands(folder: Path) -> dict[str, list[str]]:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from tools.console import Step, ToolError, step
-from tools.machine import base, compose, engine, swaks, venv
+from tools.machine import base, compose, engine, peers, swaks, venv
 
 STEPS: dict[str, Callable[[Step], None]] = {
     "venv": venv.set_up,
@@ -14,6 +14,7 @@ STEPS: dict[str, Callable[[Step], None]] = {
     "compose": compose.set_up,
     "base": base.set_up,
     "swaks": swaks.set_up,
+    "peers": peers.set_up,
 }
 # What only tests need is taken when it is named.
 USUAL = ("venv", "engine", "compose", "base")
