@@ -10,25 +10,33 @@ import platform
 import sys
 from collections.abc import Sequence
 
-from benchmarks import logs, start, supervision
+from benchmarks import inside, logs, start, supervision
 from benchmarks.compare import Table, markdown, text
 from tools.commands import ROOT
 from tools.console import ToolError, step
 
 SUITES = {"supervisor": supervision.measure, "start": start.measure, "logs": logs.measure}
 RUNS, QUICK_RUNS = 15, 3
+IN_IMAGE = "--in-image"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure what was asked for; the exit code."""
-    options = _parser().parse_args(arguments)
-    compileall.compile_dir(ROOT / "entrypoint", quiet=1)  # as it is in the images
-    runs = QUICK_RUNS if options.quick else RUNS
-    machine = _machine()
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    options = _parser().parse_args(words)
     try:
-        tables = [_measured(name, runs) for name in options.only or SUITES]
+        if options.in_image:
+            return inside.run([word for word in words if word != IN_IMAGE])
+        return _measure(options)
     except ToolError:
         return 1
+
+
+def _measure(options: argparse.Namespace) -> int:
+    compileall.compile_dir(ROOT / "entrypoint", quiet=2)  # as it is in the images
+    runs = QUICK_RUNS if options.quick else RUNS
+    machine = _machine()
+    tables = [_measured(name, runs) for name in options.only or SUITES]
     if options.json:
         print(json.dumps({"machine": machine, "runs": runs, "tables": [t.as_dict() for t in tables]}, indent=2))
     else:
@@ -44,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     form.add_argument("--json", action="store_true", help="for programs, with every single run")
     form.add_argument("--markdown", action="store_true", help="for docs/explanation/benchmarks.md")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_RUNS} runs, not {RUNS}: does it work at all?")
+    parser.add_argument(IN_IMAGE, action="store_true", help="in a container, with the Python of the images")
     return parser
 
 

@@ -26,7 +26,7 @@ NONE = "no supervisor"
 STOCK_INI = """\
 [supervisord]
 nodaemon = true
-user = root
+user = {user}
 logfile = /dev/null
 logfile_maxbytes = 0
 pidfile = {folder}/stock.pid
@@ -79,7 +79,7 @@ def ours(folder: Path, script: Path, parser: str = "raw") -> Command:
 def stock(folder: Path, script: Path) -> Command:
     """supervisord as the library's authors start it."""
     file = folder / "stock.ini"
-    file.write_text(STOCK_INI.format(folder=folder, script=script))
+    file.write_text(STOCK_INI.format(folder=folder, script=script, user=os.getuid()))
     return [str(Path(sys.executable).with_name("supervisord")), "-n", "-c", str(file)]
 
 

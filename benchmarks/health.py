@@ -56,7 +56,7 @@ supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
 
 [supervisord]
 nodaemon = true
-user = root
+user = {user}
 logfile = /dev/null
 logfile_maxbytes = 0
 pidfile = {folder}/stock.pid
@@ -87,7 +87,7 @@ def _world(folder: Path) -> Iterator[dict[tuple[str, str], list[str]]]:
     make_certificate(folder, [f"IP:{HOST}"])
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "server.pem", folder / "server.key")
-    (folder / "stock.ini").write_text(STOCK_INI.format(folder=folder))
+    (folder / "stock.ini").write_text(STOCK_INI.format(folder=folder, user=os.getuid()))
     (folder / "daemon").write_text("exec sleep 1000\n")
     supervisord = str(Path(sys.executable).with_name("supervisord"))
     with (

@@ -14,7 +14,7 @@ import pytest
 from tools import commands, console, images
 from tools.commands import ask, work
 from tools.console import ToolError, step
-from tools.machine import apt, base, compose, engine, steps, venv
+from tools.machine import apt, base, compose, engine, peers, steps, venv
 
 MIRROR = "http://mirror.test/debian/"
 SECURITY = "http://mirror.test/debian-security/"
@@ -326,3 +326,27 @@ def test_work_without_an_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(commands, "SIGN_OF_LIFE_S", 0.1)
     with pytest.raises(ToolError, match="no end after"):
         work(["sleep", "60"], log="work", say=lambda _: None, timeout_s=0.2)
+
+
+# --- peers -----------------------------------------------------------------------------------------------------------
+
+
+def test_peers_that_are_missing_are_named_with_the_command_that_root_has_to_give(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None if name == "s6-svscan" else f"/usr/bin/{name}")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with (
+        pytest.raises(ToolError, match="cannot install s6: not root") as caught,
+        step("peers", io.StringIO()) as current,
+    ):
+        peers.set_up(current)
+    assert caught.value.help_lines == ("As root: apt-get install s6", "What is missing has no figures in the table.")
+
+
+def test_peers_that_are_there_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    said = io.StringIO()
+    with step("peers", said) as current:
+        peers.set_up(current)
+    assert "ok: s6, curl" in said.getvalue()
