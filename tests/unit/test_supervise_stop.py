@@ -106,9 +106,12 @@ def test_when_one_program_is_hopeless_the_others_stop_too(tmp_path: Path) -> Non
 @pytest.mark.parametrize(("linger_s", "finished"), [(5.0, True), (0.0, False)])
 def test_what_a_daemon_leaves_behind_may_finish_its_work(tmp_path: Path, linger_s: float, finished: bool) -> None:
     """As long as the plan allows, and the stop takes no longer than the work."""
-    takes_s = 0.5 if finished else 20  # the supervisor itself may need a second until it hears of the stop
-    work = f"touch {tmp_path}/begun; sleep {takes_s}; touch {tmp_path}/finished"
+    takes_s = 0.5 if finished else 20  # a busy machine may hear of the stop late
+    begun = f"until [ -e {tmp_path}/go ]; do sleep 0.01; done; touch {tmp_path}/begun"
+    work = f"{begun}; sleep {takes_s}; touch {tmp_path}/finished"
     with Supervised(tmp_path, sh(f"({work}) & exec sleep 99", linger_s=linger_s)) as supervised:
+        supervised.wait_for("started")  # it stops at once from then on, and not when it is loaded at last
+        (tmp_path / "go").touch()
         until((tmp_path / "begun").exists)
         code, took_s = supervised.end()
         assert code == 0
