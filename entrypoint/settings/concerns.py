@@ -22,7 +22,7 @@ from entrypoint.settings.ldap_filters import (
     login_search,
 )
 from entrypoint.settings.relays import Relay, RelayLogin, relay, relay_logins, relay_map
-from entrypoint.settings.schema import Like, Secret, concern, var
+from entrypoint.settings.schema import Like, Secret, concern, short, var
 
 SYSTEM_CA = "/etc/ssl/certs/ca-certificates.crt"
 OFF = "no"
@@ -41,7 +41,9 @@ class Common:
         "domain of the organisation; host names are made from it",
         example="example.org",
     )
-    tz: str = var(kinds.time_zone, "time zone of log lines and dates", default="UTC", old=("TIMEZONE",))
+    tz: str = var(
+        kinds.time_zone, "time zone of log lines and dates", default="UTC", example="Europe/Berlin", old=("TIMEZONE",)
+    )
     log_format: str = var(
         kinds.choice("console", "json"),
         "console: lines for people; json: one object a line for programs",
@@ -90,32 +92,41 @@ class Hosts(RedisPlace):
     """Where the services are. Names are derived from DOMAIN, addresses are those of the network."""
 
     imap_ip: Address = var(kinds.address, "address of imap", default="172.20.0.5")
-    imap_host: str = var(kinds.host, "name of imap, in its certificate", default=Like("imap.$DOMAIN"))
+    imap_host: str = var(
+        kinds.host, "name of imap, in its certificate", default=Like("imap.$DOMAIN"), example="imap.example.org"
+    )
     exim_external_ip: Address = var(kinds.address, "address of exim-external", default="172.20.0.3")
     exim_external_host: str = var(
-        kinds.host, "name of exim-external, the MX, in its certificate", default=Like("mail.$DOMAIN")
+        kinds.host,
+        "name of exim-external, the MX, in its certificate",
+        default=Like("mail.$DOMAIN"),
+        example="mail.example.org",
     )
     exim_int_mailout_ip: Address = var(kinds.address, "address of exim-int-mailout", default="172.20.0.9")
     exim_int_mailout_host: str = var(
         kinds.host,
         "name of exim-int-mailout, in its certificate",
         default=Like("smtp.$DOMAIN"),
+        example="smtp.example.org",
     )
     exim_ext_mailout_ip: Address = var(kinds.address, "address of exim-ext-mailout", default="172.20.0.8")
     exim_ext_mailout_host: str = var(
         kinds.host,
         "name that exim-ext-mailout gives to the world",
         default=Like("mailout.$DOMAIN"),
+        example="mailout.example.org",
     )
     exim_smarthost_mailout_ip: Address = var(
         kinds.address,
         "address of the smarthost that exim-int-mailout hands mail to",
         default=Like("$EXIM_EXT_MAILOUT_IP"),
+        example="172.20.0.8",
     )
     exim_smarthost_host: str = var(
         kinds.host,
         "name of that smarthost, in its certificate",
         default=Like("smarthost.$DOMAIN"),
+        example="smarthost.example.org",
     )
     exim_smarthost_port: int = var(kinds.port, "port of that smarthost", default="1587")
     rspam_ip: Address = var(kinds.address, "address of rspam", default="172.20.0.6")
@@ -191,8 +202,9 @@ class Ldap:
         """One connection setting serves all hosts, so they must agree on how TLS begins."""
         if len({url.split("://")[0] for url in self.ldap_hosts}) > 1:
             yield (
-                "LDAP_HOSTS mixes ldaps:// (port 636) with STARTTLS (ldap://, other ports): "
-                "give all hosts the same scheme"
+                f"LDAP_HOSTS got {short(' '.join(self.ldap_hosts))}, which mixes ldaps:// (port 636) with STARTTLS "
+                "(ldap://, other ports): it accepts servers of one scheme, "
+                "for example ldaps://ldap1.example.org ldaps://ldap2.example.org"
             )
 
     @property
@@ -271,13 +283,16 @@ class Imap:
         name="vmail_gid",
     )
     imap_replica_server: str | None = var(
-        kinds.unused(kinds.host), "second imap server (not used yet: Dovecot 2.4 has no replicator)", default=None
+        kinds.unused(kinds.host),
+        "second imap server (Dovecot 2.4 has no replicator)",
+        default=None,
+        example="imap2.example.org",
     )
     imap_replica_port: int | None = var(
-        kinds.unused(kinds.port), "port of the second imap server (not used yet)", default=None
+        kinds.unused(kinds.port), "port of the second imap server", default=None, example="993"
     )
     imap_replica_password: Secret | None = var(
-        kinds.unused(kinds.text), "password of the replication (not used yet)", default=None, secret=True
+        kinds.unused(kinds.text), "password of the replication", default=None, secret=True
     )
 
 
@@ -291,7 +306,9 @@ class Exim:
         default=Like("$DOMAIN"),
         example="example.org:example.net",
     )
-    postmaster_address: str = var(kinds.email, "who gets what needs a person", default=Like("postmaster@$DOMAIN"))
+    postmaster_address: str = var(
+        kinds.email, "who gets what needs a person", default=Like("postmaster@$DOMAIN"), example="admin@example.org"
+    )
 
 
 @concern
@@ -402,7 +419,10 @@ class Smarthost:
         old=("SASL_PASSWD",),
     )
     exim_ext_msaccount: str | None = var(
-        kinds.login, "login at Microsoft's relay, for mail to its domains", default=None
+        kinds.login,
+        "login at Microsoft's relay, for mail to its domains",
+        default=None,
+        example="mail@example.onmicrosoft.com",
     )
     exim_ext_pw: Secret | None = var(kinds.text, "password of EXIM_EXT_MSACCOUNT", default=None, secret=True)
     exim_ext_msrelay: Relay = var(relay, "Microsoft's relay", default="smtp.office365.com:587")
@@ -410,6 +430,7 @@ class Smarthost:
         kinds.domains,
         "domains whose mail goes through that relay when EXIM_EXT_MSACCOUNT is set",
         default="hotmail.com:hotmail.de:live.com:live.de:msn.com:outlook.com:outlook.de",
+        example="hotmail.com:outlook.com",
     )
 
     def contradictions(self) -> Iterator[str]:
@@ -418,8 +439,13 @@ class Smarthost:
             for net in nets:
                 if problem := self._too_trusting(net):
                     yield f"{name} has {net}, {problem}"
-        if (self.exim_ext_msaccount is None) != (self.exim_ext_pw is None):
-            yield "EXIM_EXT_MSACCOUNT and EXIM_EXT_PW need each other: set both or none"
+        account = self.exim_ext_msaccount
+        if (account is None) != (self.exim_ext_pw is None):
+            yield (
+                f"EXIM_EXT_MSACCOUNT got {short(account) if account else 'nothing'}, and EXIM_EXT_PW "
+                f"{'nothing' if account else 'a value'}: they need each other; set both, for example "
+                "EXIM_EXT_MSACCOUNT=mail@example.onmicrosoft.com and EXIM_EXT_PW_FILE=./secrets/exim-ext-pw, or none"
+            )
 
     def _trusted(self) -> Iterator[tuple[str, list[Network]]]:
         yield "EXIM_WHITELIST_NET", list(self.exim_whitelist_net)
@@ -430,10 +456,14 @@ class Smarthost:
         if kinds.holds(net, gateway := self.mail_network[1]):
             return (
                 f"which holds {gateway}, the container network's gateway (MAIL_NETWORK): hosts outside appear "
-                "under it and all of them could relay; name the single hosts instead"
+                "under it and all of them could relay; it accepts what does not hold the gateway: "
+                "name the single hosts, for example 192.0.2.10"
             )
         if net.prefixlen < _WIDEST[net.version]:
-            return f"which is wider than /{_WIDEST[net.version]}: name the networks that really may relay"
+            return (
+                f"which is wider than /{_WIDEST[net.version]}: it accepts the networks that really may relay, "
+                f"for example {'192.0.2.0/28' if net.version == 4 else '2001:db8:1::/64'}"
+            )
         return ""
 
 
@@ -512,10 +542,16 @@ class Rspam(Redis, Scan):
         """The three scores are steps, one above the other; and rspamd would take one password for the other."""
         if not self.sa_tag <= self.sa_tag2 <= self.sa_kill:
             yield (
-                f"SA_TAG={self.sa_tag:g}, SA_TAG2={self.sa_tag2:g} and SA_KILL={self.sa_kill:g} must rise in this order"
+                f"SA_TAG={self.sa_tag:g}, SA_TAG2={self.sa_tag2:g} and SA_KILL={self.sa_kill:g} do not rise: they "
+                "accept scores of which none is below the one before, for example SA_TAG=3, SA_TAG2=6.31 and SA_KILL=15"
             )
         if (self.rspam_password is None) != (self.rspam_enable_password is None):
-            yield "RSPAM_password and RSPAM_enable_password need each other: set both or none"
+            names = ("RSPAM_password", "RSPAM_enable_password")
+            have, miss = names if self.rspam_password is not None else reversed(names)
+            yield (
+                f"{have} got a value, and {miss} nothing: they need each other; set both, for example "
+                f"{miss}_FILE=./secrets/{miss.lower().replace('_', '-')}, or none"
+            )
 
 
 @concern
@@ -534,9 +570,11 @@ class Dns:
         default="",
         example="nextcloud.example.org=172.20.0.40",
     )
-    ldap_hosts: tuple[str, ...] = var(kinds.ldap_hosts, "directory servers; the first gets LDAP_IP", default="")
+    ldap_hosts: tuple[str, ...] = var(
+        kinds.ldap_hosts, "directory servers; the first gets LDAP_IP", default="", example="ldap1.example.org"
+    )
     ldap_ip: Address | None = var(
-        kinds.address, "address of the first of LDAP_HOSTS, if DNS does not know it", default=None
+        kinds.address, "address of the first of LDAP_HOSTS, if DNS does not know it", default=None, example="192.0.2.53"
     )
 
 
@@ -545,7 +583,10 @@ class Directory:
     """The embedded directory."""
 
     directory_host: str = var(
-        kinds.host, "name of the embedded directory, in its certificate", default=Like("ldap.$DOMAIN")
+        kinds.host,
+        "name of the embedded directory, in its certificate",
+        default=Like("ldap.$DOMAIN"),
+        example="ldap.example.org",
     )
     ldap_user: str = var(kinds.text, "DN of the account that may read", example="cn=mail,dc=example,dc=org")
     ldap_password: Secret = var(kinds.text, "password of LDAP_USER", secret=True)
@@ -561,8 +602,8 @@ class Directory:
         """The directory's suffix is derived, so there must be one."""
         if not self.ldap_suffix:
             yield (
-                f"LDAP_BASE got {self.ldap_base}, which does not end with dc=…: the embedded directory "
-                "needs a base such as ou=people,dc=example,dc=org"
+                f"LDAP_BASE got {short(self.ldap_base)}, which does not end with dc=…: for the embedded directory it "
+                "accepts a base that does, for example ou=people,dc=example,dc=org"
             )
 
     @property
@@ -572,26 +613,59 @@ class Directory:
         return found[0] if found else ""
 
 
+@concern
+class Mailman:
+    """Mailing lists. Read, so that an older installation's .env is no mistake; they do nothing yet, which is told."""
+
+    have_mm3: bool = var(kinds.unused(kinds.boolean), "mailing lists", default=OFF)
+    mm3_data_dir: str | None = var(
+        kinds.unused(kinds.folder), "folder of mailman-core", default=None, example="/data/mailman/core"
+    )
+    mm3_web_dir: str | None = var(
+        kinds.unused(kinds.folder), "folder of mailman-web", default=None, example="/data/mailman/web"
+    )
+    mm3_database_url: Secret | None = var(
+        kinds.unused(kinds.text), "database of mailman-core", default=None, secret=True
+    )
+    mm3_web_database_url: Secret | None = var(
+        kinds.unused(kinds.text), "database of mailman-web", default=None, secret=True
+    )
+    mm3_hyperkitty_api_key: Secret | None = var(
+        kinds.unused(kinds.text), "key of the archive", default=None, secret=True
+    )
+    mm3_smtp_port: int | None = var(kinds.unused(kinds.port), "port to which lists send", default=None, example="1025")
+    mm3_domains: str | None = var(
+        kinds.unused(kinds.text), "domains of lists", default=None, example="lists.example.org"
+    )
+    mm3_core_ip: Address = var(kinds.unused(kinds.address), "address of mailman-core", default="172.20.0.27")
+    mm3_web_ip: Address = var(kinds.unused(kinds.address), "address of mailman-web", default="172.20.0.28")
+    exim_int_mm3_domains: str | None = var(
+        kinds.unused(kinds.text), "domains of lists, for exim-int-mailout", default=None, example="lists.example.org"
+    )
+
+
 def _host_port(service: str, default: str) -> str:
-    port: str = var(kinds.published, f"where the host listens for {service}", default=default)
+    port: str = var(
+        kinds.published, f"where the host listens for {service}", default=default, example=f"127.0.0.1:{default}"
+    )
     return port
 
 
 def _host_folder(content: str, default: str) -> str:
-    folder: str = var(kinds.text, f"folder on the host, or volume, with {content}", default=default)
+    folder: str = var(kinds.folder, f"folder on the host, or volume, with {content}", default=default)
     return folder
 
 
-def _host_file(content: str) -> str | None:
-    file: str | None = var(kinds.text, f"file on the host with {content}", default=None)
+def _host_file(content: str, example: str, default: str | None = None) -> str | None:
+    file: str | None = var(kinds.host_path, f"file on the host with {content}", default=default, example=example)
     return file
 
 
 @concern
-class Compose:
+class Compose(Mailman):  # whoever reads an .env is told of what does nothing yet
     """What only docker-compose.yaml uses: ports, folders and files of the host. No container gets it."""
 
-    postern_version: str = var(kinds.login, "tag of the images", default="dev")
+    postern_version: str = var(kinds.image_tag, "tag of the images", default="dev", example="0.1.0")
     smtp_port: str = _host_port("exim-external: SMTP", "25")
     submission_port: str = _host_port("exim-external: submission", "587")
     submissions_port: str = _host_port("exim-external: submission with TLS from the first byte", "465")
@@ -608,40 +682,29 @@ class Compose:
     exim_external_spool: str = _host_folder("the queue of exim-external", "/data/$DOMAIN/exim-external")
     exim_int_mailout_spool: str = _host_folder("the queue of exim-int-mailout", "/data/$DOMAIN/exim-int-mailout")
     exim_ext_mailout_spool: str = _host_folder("the queue of exim-ext-mailout", "/data/$DOMAIN/exim-ext-mailout")
-    clamavlib: str = _host_folder("the signatures of clamav", "/data/clamav")
+    clamavlib: str = var(
+        kinds.unused(kinds.folder),
+        "folder on the host, or volume, with the signatures of clamav",
+        default="/data/clamav",
+    )
     dnsmasq_hosts_dir: str = _host_folder("files of further hosts for mail-dnsmasq", "./local/hosts.d")
     dnsmasq_config_dir: str = _host_folder("further configuration of mail-dnsmasq", "./local/dnsmasq.d")
     ldap_data: str = _host_folder("the embedded directory", "ldap")
-    ldap_members_file: str | None = _host_file("the members of the embedded directory, as LDIF")
-    tls_fullchain_file: str | None = _host_file("the certificate and its chain, in PEM")
-    tls_privkey_file: str | None = _host_file("the private key, in PEM")
-    tls_ca_file: str | None = _host_file("own authorities; used with TLS_CA or LDAP_CA=/run/secrets/ca")
-    dkim_privkey_file: str | None = _host_file("the DKIM key, or folder with one DOMAIN.pem each")
-    extra_ca: str | None = _host_file("the authorities of a proxy that opens TLS while images are built")
-    health_interval: str = var(kinds.login, "time between two health checks", default="10s")
+    ldap_members_file: str | None = _host_file(
+        "the members of the embedded directory, as LDIF", "./secrets/members.ldif", "./local/members.ldif"
+    )
+    tls_fullchain_file: str | None = _host_file(
+        "the certificate and its chain, in PEM", "/etc/letsencrypt/live/example.org/fullchain.pem"
+    )
+    tls_privkey_file: str | None = _host_file(
+        "the private key, in PEM", "/etc/letsencrypt/live/example.org/privkey.pem"
+    )
+    tls_ca_file: str | None = _host_file(
+        "own authorities; used with TLS_CA or LDAP_CA=/run/secrets/ca", "./local/ca.pem"
+    )
+    dkim_privkey_file: str | None = _host_file("the DKIM key, or folder with one DOMAIN.pem each", "./secrets/dkim.pem")
+    extra_ca: str | None = _host_file(
+        "the authorities of a proxy that opens TLS while images are built", "/etc/ssl/certs/proxy.pem"
+    )
+    health_interval: str = var(kinds.duration, "time between two health checks", default="10s", example="1m30s")
     sink_ip: Address = var(kinds.address, "address of the demo's outside world", default="172.20.0.99")
-
-
-@concern
-class Mailman:
-    """Mailing lists. Read, so that an older installation's .env is no mistake, and not used yet."""
-
-    have_mm3: bool = var(kinds.unused(kinds.boolean), "mailing lists", default=OFF)
-    mm3_data_dir: str | None = var(kinds.unused(kinds.text), "folder of mailman-core", default=None)
-    mm3_web_dir: str | None = var(kinds.unused(kinds.text), "folder of mailman-web", default=None)
-    mm3_database_url: Secret | None = var(
-        kinds.unused(kinds.text), "database of mailman-core", default=None, secret=True
-    )
-    mm3_web_database_url: Secret | None = var(
-        kinds.unused(kinds.text), "database of mailman-web", default=None, secret=True
-    )
-    mm3_hyperkitty_api_key: Secret | None = var(
-        kinds.unused(kinds.text), "key of the archive", default=None, secret=True
-    )
-    mm3_smtp_port: int | None = var(kinds.unused(kinds.port), "port to which lists send", default=None)
-    mm3_domains: str | None = var(kinds.unused(kinds.text), "domains of lists", default=None)
-    mm3_core_ip: Address = var(kinds.unused(kinds.address), "address of mailman-core", default="172.20.0.27")
-    mm3_web_ip: Address = var(kinds.unused(kinds.address), "address of mailman-web", default="172.20.0.28")
-    exim_int_mm3_domains: str | None = var(
-        kinds.unused(kinds.text), "domains of lists, for exim-int-mailout", default=None
-    )

@@ -1,4 +1,4 @@
-"""The sorts of values that settings accept; each says in words what it takes.
+"""The sorts of values that settings accept; each says in words, and to programs, what it takes.
 
 Nothing here knows a variable. Every kind refuses control characters: no setting has a use for them,
 and each of them ends a line or a value in some daemon's file.
@@ -20,9 +20,23 @@ T = TypeVar("T")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-_LABEL = r"(?!-)[a-z0-9_-]{1,63}(?<!-)"
-_HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*", re.IGNORECASE | re.ASCII)
-_EMAIL_LOCAL = re.compile(r"[a-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}", re.IGNORECASE | re.ASCII)
+# Regular expressions of ECMA 262 and Python both: JSON Schema has them, too.
+_LABEL = "[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+HOST = rf"{_LABEL}(?:\.{_LABEL})*"
+_NAME = rf"(?=[0-9.]*[A-Za-z_-]){HOST}\.*"  # as it may be written, and no address
+_EMAIL_LOCAL = "[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}"
+_BYTE = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_ADDRESS = rf"(?:{_BYTE}(?:\.{_BYTE}){{3}}|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)"
+_NETWORK = rf"{_ADDRESS}(?:/[0-9.]{{1,15}})?"
+_PRINTABLE = r"[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*"
+_SELECTOR = HOST
+_ATTRIBUTE = "[A-Za-z][A-Za-z0-9-]*"
+_LOGIN = "[!-~]{1,256}"
+_ZONE = "[A-Za-z0-9+_-]+(?:/[A-Za-z0-9+_-]+)*"
+_NEIGHBOUR = r"[A-Za-z0-9._-]+=https?://[A-Za-z0-9.:\[\]_-]+(?:/[A-Za-z0-9._/-]*)?"
+_TAG = "[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"  # OCI distribution specification, "Pulling manifests"
+_SPAN = r"(?:[0-9]+(?:\.[0-9]+)?(?:us|ms|s|m|h))+"  # Compose specification, "Specifying durations"
+_FOLDER = r"(?:\.{0,2}/|~/)[^:]*|\.{1,2}|~|[A-Za-z0-9][A-Za-z0-9_.-]+"
 # C0 and C1 controls, line and paragraph separator, and halves of characters (bytes that are no UTF-8).
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _LONGEST = 16384
@@ -47,7 +61,7 @@ def has_controls(value: str) -> bool:
 def host_name(value: str) -> str:
     """A host name, or an IPv4 address, in lower case and without the dot of the root."""
     name = value.strip().rstrip(".").lower()
-    if len(name) > 253 or not _HOST.fullmatch(name):
+    if len(name) > 253 or not re.fullmatch(HOST, name):
         raise ValueError("is no host name" if name.isascii() else "is no host name in ASCII (xn--…)")
     return name
 
@@ -89,7 +103,7 @@ def _domain_note(value: str) -> str:
 
 def _email(value: str) -> str:
     local, at, domain = value.strip().rpartition("@")
-    if not at or not _EMAIL_LOCAL.fullmatch(local):
+    if not at or not re.fullmatch(_EMAIL_LOCAL, local):
         raise ValueError("is no mail address")
     return f"{local}@{_own_host(domain)}"
 
@@ -145,7 +159,7 @@ def integer(low: int, high: int, what: str = "a number") -> Kind[int]:
             raise ValueError("is out of range")
         return int(value)
 
-    return Kind(f"{what} from {low} to {high}", parse)
+    return Kind(f"{what} from {low} to {high}", parse, json={"type": "integer", "minimum": low, "maximum": high})
 
 
 def decimal(low: float, high: float) -> Kind[float]:
@@ -158,7 +172,8 @@ def decimal(low: float, high: float) -> Kind[float]:
             raise ValueError("is out of range")
         return float(value)
 
-    return Kind(f"a number from {low:g} to {high:g}", parse)
+    limits = {"type": "number", "minimum": low, "maximum": high}
+    return Kind(f"a number from {low:g} to {high:g}", parse, json=limits)
 
 
 def choice(*words: str) -> Kind[str]:
@@ -169,7 +184,7 @@ def choice(*words: str) -> Kind[str]:
             raise ValueError("is none of them")
         return value.strip().lower()
 
-    return Kind("one of " + ", ".join(words), parse)
+    return Kind("one of " + ", ".join(words), parse, json={"enum": list(words)})
 
 
 def items(kind: Kind[T], separators: str = r"\s", word: str = "separated by spaces") -> Kind[tuple[T, ...]]:
@@ -181,7 +196,18 @@ def items(kind: Kind[T], separators: str = r"\s", word: str = "separated by spac
             raise ValueError("has nothing but separators")
         return found
 
-    return Kind(f"{kind.accepts}, or several {word}", parse)
+    pattern = several(kind.pattern, separators) if kind.pattern else ""
+    return Kind(f"{kind.accepts}, or several {word}", parse, pattern=pattern)
+
+
+def any_case(word: str) -> str:
+    """The regular expression for a word in capitals and small letters."""
+    return "".join(f"[{letter.upper()}{letter}]" if letter.isalpha() else letter for letter in word)
+
+
+def several(pattern: str, separators: str = r"\s") -> str:
+    """The regular expression for none, one or more of `pattern`, between characters of the class `separators`."""
+    return f"[{separators}]*(?:(?:{pattern})(?:[{separators}]+|$))*"
 
 
 def _published(value: str) -> str:
@@ -191,6 +217,23 @@ def _published(value: str) -> str:
     host_address = _address(where.strip().removeprefix("[").removesuffix("]"))
     shown = f"[{host_address}]" if host_address.version == 6 else str(host_address)
     return f"{shown}:{port.parse(number)}"
+
+
+def _folder(value: str) -> str:
+    if not re.fullmatch(_FOLDER, printable(value)):
+        raise ValueError("is neither a path that begins with / or ./ (and has no colon) nor the name of a volume")
+    return value
+
+
+def _matches(pattern: str, problem: str) -> Callable[[str], str]:
+    """A parser for texts that are taken as they are when they match."""
+
+    def parse(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(problem)
+        return value
+
+    return parse
 
 
 def sized(low: int, high: int, accepts: str) -> Kind[int]:
@@ -205,17 +248,22 @@ def sized(low: int, high: int, accepts: str) -> Kind[int]:
             raise ValueError("is too small" if size < low else "is too large")
         return size
 
-    return Kind(accepts, parse)
+    limits = {"type": ["string", "integer"], "minimum": low, "maximum": high}
+    return Kind(accepts, parse, pattern=r"[0-9]{1,12}\s*[KkMmGg]?[Bb]?", json=limits)
 
 
 def unused(kind: Kind[T]) -> Kind[T]:
-    """A kind whose values are read, but do nothing yet; whoever sets one is told."""
-    return replace(kind, note=lambda _text: "is not used yet")
+    """A kind whose values are read, but do nothing yet; whoever sets one is told, unless it is a no."""
+
+    def note(value: str) -> str:
+        return "" if kind.parse(value) is False else "does nothing yet, as no service of this version uses it"
+
+    return replace(kind, note=note, used=False)
 
 
 def _zone(value: str) -> str:
     name = value.strip()
-    if len(name) > 255 or not re.fullmatch(r"[A-Za-z0-9+_-]+(/[A-Za-z0-9+_-]+)*", name):
+    if len(name) > 255 or not re.fullmatch(_ZONE, name):
         raise ValueError("is no time zone")
     # The C library takes an unknown one for UTC and says nothing.
     if _ZONES.is_dir() and not (_ZONES / name).is_file():
@@ -223,43 +271,29 @@ def _zone(value: str) -> str:
     return name
 
 
-def _login(value: str) -> str:
-    if not re.fullmatch(r"[\x21-\x7e]{1,256}", value):
-        raise ValueError("is no login name")
-    return value
-
-
-def _selector(value: str) -> str:
-    if not _HOST.fullmatch(value):
-        raise ValueError("is no DKIM selector")
-    return value
-
-
-def _attribute(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*", value):
-        raise ValueError("is no LDAP attribute name")
-    return value
-
-
-text = Kind("a text of one line", printable)
-boolean = Kind("yes or no (1, 0, true, false, on, off)", _boolean)
-host = Kind("a host name", _own_host)
-domain = Kind("a domain", _domain, _domain_note)
-domain_part = Kind("a domain", _own_host)
-email = Kind("a mail address", _email)
-path = Kind("an absolute path", _path)
-address = Kind("an IP address", _address)
-network = Kind("a network such as 192.0.2.0/24 or 2001:db8::/32", _network)
-container_network = Kind("a network of 8 addresses or more", _container_network)
+text = Kind("a text of one line", printable, pattern=_PRINTABLE, json={"maxLength": _LONGEST})
+boolean = Kind("yes or no (1, 0, true, false, on, off)", _boolean, json={"type": "boolean"})
+host = Kind("a host name", _own_host, pattern=_NAME)
+domain = Kind("a domain", _domain, _domain_note, pattern=_NAME)
+domain_part = Kind("a domain", _own_host, pattern=_NAME)
+email = Kind("a mail address", _email, pattern=f"{_EMAIL_LOCAL}@{_NAME}")
+path = Kind("an absolute path", _path, pattern=f"/{_PRINTABLE}")
+address = Kind("an IP address", _address, pattern=_ADDRESS)
+network = Kind("a network", _network, pattern=_NETWORK)
+container_network = Kind("a network of 8 addresses or more", _container_network, pattern=_NETWORK)
 port = integer(1, 65535, "a port")
 # Exim's numbers have 31 bits; less than 64K would refuse ordinary mail.
 message_size = sized(64 * _K, _G, "a size from 64K to 1G, in bytes or with K, M or G")
 quota = sized(0, 1024 * 1024 * _G, "a size in bytes or with K, M or G, or 0")
 memory = sized(16 * _M, 1024 * _G, "a size of 16M or more")
-time_zone = Kind("a time zone such as Europe/Berlin", _zone)
-login = Kind("a login name", _login)
-selector = Kind("a DKIM selector", _selector)
-attribute = Kind("an LDAP attribute", _attribute)
+time_zone = Kind("a time zone", _zone, pattern=_ZONE)
+login = Kind("a login name", _matches(_LOGIN, "is no login name"), pattern=_LOGIN)
+selector = Kind("a DKIM selector", _matches(_SELECTOR, "is no DKIM selector"), pattern=_SELECTOR)
+attribute = Kind("an LDAP attribute", _matches(_ATTRIBUTE, "is no LDAP attribute name"), pattern=_ATTRIBUTE)
+image_tag = Kind("a tag of images", _matches(_TAG, "is no tag of images"), pattern=_TAG)
+duration = Kind("a time with its unit, as Compose writes it", _matches(_SPAN, "is no such time"), pattern=_SPAN)
+folder = Kind("a folder of the host, beginning with / or ./, or the name of a volume", _folder, pattern=_FOLDER)
+host_path = Kind("a path on the host", printable, pattern=_PRINTABLE)
 hosts = items(host)
 addresses = items(address)
 domains = items(domain_part, r":;,\s", "separated by colons or spaces")
@@ -277,13 +311,13 @@ def _ldap_host(value: str) -> str:
 
 
 # A distinguished name as in RFC 4514, its values with \, and the like, or \2C.
-_PAIR = r"[A-Za-z0-9.-]+\s*=(?:\\[0-9A-Fa-f]{2}|\\[^0-9A-Fa-f]|[^\\,+\"<>;])+"
-_DN = re.compile(rf"{_PAIR}(?:[,+]\s*{_PAIR})*")
+_PAIR = r"[A-Za-z0-9.-]+\s*=(?:\\[0-9A-Fa-f]{2}|\\[^0-9A-Fa-f]|[^\\,+\x22<>;])+"
+_DN = rf"{_PAIR}(?:[,+]\s*{_PAIR})*"
 
 
 def distinguished_name(value: str) -> str:
     """A DN that can be written into any search."""
-    if not _DN.fullmatch(printable(value)):
+    if not re.fullmatch(_DN, printable(value)):
         raise ValueError("is no distinguished name")
     return value
 
@@ -319,12 +353,6 @@ def _networks(value: str) -> tuple[Network, ...]:
     return tuple(item(_network, part) for part in _listed(value))
 
 
-def _neighbour(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9._-]+=https?://[A-Za-z0-9.:\[\]_-]+(/[A-Za-z0-9._/-]*)?", value):
-        raise ValueError("is not name=http://host:port")
-    return value
-
-
 def _dns_upstream(value: str) -> tuple[str, ...]:
     word = value.strip().lower()
     return (word,) if word in {"system", "none"} else tuple(str(found) for found in addresses.parse(value))
@@ -337,12 +365,36 @@ def _dns_host(value: str) -> tuple[str, str]:
     return _own_host(name), str(_address(where))
 
 
-published = Kind("a port of the host, or address:port", _published)
-ldap_hosts = items(Kind("a server as host, host:port, ldap://host or ldaps://host", _ldap_host))
-dn = Kind("a distinguished name", distinguished_name)
-group_dn = Kind("a distinguished name", distinguished_name)
-relay_hosts = Kind("host names, addresses or networks, separated by spaces or colons", _relay_hosts)
-networks = Kind("networks separated by spaces", _networks)
-neighbours = items(Kind("name=http://host:port", _neighbour))
-dns_upstream = Kind("system, none, or IP addresses separated by spaces", _dns_upstream)
-dns_hosts = items(Kind("name=address", _dns_host))
+_LISTED = r"[A-Za-z0-9_.:/\s,;-]*"  # the colon separates addresses and is in them: their characters, no more
+_SCHEME = f"(?:{any_case('ldap')}[Ss]?://)?"
+
+published = Kind(
+    "a port of the host, or address:port",
+    _published,
+    pattern=rf"(?:\s*\[?{_ADDRESS}\]?\s*:)?:?\s*[0-9]+",
+    json={"type": ["string", "integer"], "minimum": 1, "maximum": 65535},
+)
+ldap_hosts = items(
+    Kind(
+        "a server as host, host:port, ldap://host or ldaps://host",
+        _ldap_host,
+        pattern=rf"{_SCHEME}{HOST}\.*(?::[0-9]+)?/?",
+    )
+)
+dn = Kind("a distinguished name", distinguished_name, pattern=_DN)
+group_dn = Kind("a distinguished name", distinguished_name, pattern=_DN)
+relay_hosts = Kind(
+    "host names, addresses or networks, separated by spaces or colons",
+    _relay_hosts,
+    pattern=_LISTED,
+)
+networks = Kind("networks separated by spaces", _networks, pattern=_LISTED)
+neighbours = items(
+    Kind("name=http://host:port", _matches(_NEIGHBOUR, "is not name=http://host:port"), pattern=_NEIGHBOUR)
+)
+dns_upstream = Kind(
+    "system, none, or IP addresses separated by spaces",
+    _dns_upstream,
+    pattern=f"{any_case('system')}|{any_case('none')}|{several(_ADDRESS)}",
+)
+dns_hosts = items(Kind("name=address", _dns_host, pattern=f"{_NAME}={_ADDRESS}"))

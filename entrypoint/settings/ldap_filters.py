@@ -131,7 +131,7 @@ _URL = re.compile(r"ldaps?://([^/?]*)/([^?]*)\?([^?]*)\?([^?]*)\?(.*)", re.IGNOR
 
 def login_search() -> Kind[LdapSearch]:
     """LDAP URLs whose filter holds the login: $auth1, or $auth2 as in a PLAIN exchange."""
-    return Kind("an LDAP URL", _search, _search_note)
+    return Kind("an LDAP URL with $auth1 or $auth2 in its filter", _search, _search_note)
 
 
 def _search(text: str) -> LdapSearch:

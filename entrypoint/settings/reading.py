@@ -1,7 +1,7 @@
 """From an environment to settings: every variable once, and all mistakes at once.
 
-A mistake names the variable as it was spelled, what it got (unless that is a secret) and what it
-accepts.
+A mistake names the variable as it was spelled, what it got (unless that is a secret), what it
+accepts, and an example.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from entrypoint.settings.schema import Like, Secret, Var, short, variables
 C = TypeVar("C")
 ReadFile = Callable[[Var, Path], str]
 
+_LARGEST = 256 * 1024
+
 
 @dataclass(frozen=True)
 class Reading(Generic[C]):
@@ -33,8 +35,10 @@ def read_file(_v: Var, path: Path) -> str:
         text = _text(path)
     except OSError as error:
         raise ValueError(f"which cannot be read: {error.strerror}") from None
-    except ValueError:
+    except UnicodeDecodeError:
         raise ValueError("which is not UTF-8 text") from None
+    except ValueError:  # by the system: NUL, or half a character
+        raise ValueError("which is no path") from None
     if not text.strip():
         raise ValueError("which is empty")
     return text.removesuffix("\n").removesuffix("\r")
@@ -43,7 +47,11 @@ def read_file(_v: Var, path: Path) -> str:
 def _text(path: Path) -> str:
     if path.exists() and not path.is_file() and not path.is_dir():
         raise OSError(errno.EINVAL, "Not a regular file")  # a pipe would be waited for
-    return path.read_text(encoding="utf-8-sig")
+    with path.open("rb") as file:
+        content = file.read(_LARGEST + 1)
+    if len(content) > _LARGEST:
+        raise OSError(errno.EFBIG, f"Larger than {_LARGEST // 1024} KiB")  # nobody's secret: it names the wrong file
+    return content.decode("utf-8-sig")
 
 
 def read(
@@ -83,11 +91,16 @@ def contradictions(settings: object) -> list[str]:
 def _unknown(env: Mapping[str, str], known: Iterable[Var]) -> Iterator[str]:
     """Names that begin as ours do, but are none: an environment has many others, of no concern."""
     names = {name.upper(): name for v in known for name in v.spellings()}
-    prefixes = tuple({f"{name.split('_')[0]}_" for name in names if "_" in name})
+    ours = tuple(prefixes(names))
     for name in env:
-        if not env[name] or name in names.values() or not name.upper().startswith(prefixes):
+        if not env[name] or name in names.values() or not name.upper().startswith(ours):
             continue
         yield f"{name} is not known" + _suggestion(name.upper(), names)
+
+
+def prefixes(names: Iterable[str]) -> set[str]:
+    """How our names begin, in capitals: LDAP_ and its like."""
+    return {f"{name.upper().split('_')[0]}_" for name in names if "_" in name}
 
 
 def _suggestion(name: str, names: Mapping[str, str]) -> str:
@@ -95,7 +108,7 @@ def _suggestion(name: str, names: Mapping[str, str]) -> str:
 
     stem = name.removesuffix("_FILE")  # only secrets can be in files
     near = [stem] if stem in names else difflib.get_close_matches(name, names, n=1)
-    return f": {names[near[0]]}?" if near else ""
+    return f": {names[near[0]]}?" if near else ": `entrypoint settings` lists all names"
 
 
 class _Missing(Exception):
@@ -164,18 +177,19 @@ class _Reader:
     def _one_of(self, v: Var, names: list[str]) -> str:
         # An old installation may have given TZ and TIMEZONE, to different programs.
         if len({self.env[name] for name in names}) > 1 or any(n not in (v.name, *v.old) for n in names[1:]):
-            raise ValueError(f"{' and '.join(names)} are both set: keep one of them")
+            given = "" if v.secret else f", to {' and '.join(short(self.env[each]) for each in names)}"
+            raise ValueError(f"{_listed(names)} set{given}: keep one of them; it accepts {v.accepts()}")
         return names[0]
 
     def _filed(self, v: Var, name: str) -> _Given:
         path = self.env[name]
-        if "/" not in path:
-            # Not shown: it may be the secret itself.
-            raise ValueError(f"{name} got a value that is no path: it accepts one such as /run/secrets/{v.name}")
+        if not _is_path(path):
+            # Not shown: it may be the secret itself, with a slash in it where it is base64.
+            raise ValueError(f"{name} got a value that is no path: {_accepts_path(v)}")
         try:
             return _Given(self.read_file(v, Path(path)), f"{name}={path} holds")
         except ValueError as error:
-            raise ValueError(f"{name} names {short(path)}, {error}") from None
+            raise ValueError(f"{name} names {short(path)}, {error}: {_accepts_path(v)}") from None
 
     def _default(self, v: Var) -> _Given | None:
         if v.default is None:
@@ -195,10 +209,25 @@ class _Reader:
         raise _Missing(name)
 
 
+def _listed(names: list[str]) -> str:
+    return f"{' and '.join(names)} are {'both' if len(names) == 2 else 'all'}"
+
+
+def _is_path(text: str) -> bool:
+    return text.startswith(("/", "./", "../")) or ("/" in text and Path(text).parent.is_dir())
+
+
+def _accepts_path(v: Var) -> str:
+    return f"it accepts the path of a file that holds {v.kind.accepts}, for example {v.file_sample}"
+
+
 def _direct(v: Var, name: str, text: str) -> _Given:
     # `X=''` in a compose list arrives with its quotes; passwords may begin and end with them.
     if not v.secret and len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
-        raise ValueError(f"{name} got {short(text)}, with the quotes as part of its value: write it without them")
+        raise ValueError(
+            f"{name} got {short(text)}, with the quotes as part of its value: write it without them; "
+            f"it accepts {v.accepts()}"
+        )
     return _Given(text, f"{name} got")
 
 

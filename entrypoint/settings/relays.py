@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from entrypoint.settings.kinds import host_name, items, port, printable
+from entrypoint.settings.kinds import HOST, host_name, items, port, printable
 from entrypoint.settings.schema import Kind, Secret
 
 
@@ -31,6 +31,9 @@ class RelayLogin:
     password: Secret
 
 
+_RELAY = rf"(?:\[{HOST}\.*\]|{HOST}\.*)(?::[0-9]+)?"  # of ECMA 262, too
+
+
 def _relay(text: str) -> Relay:
     match = re.fullmatch(r"(?:\[([^\[\]:=]+)\]|([^\[\]:=]+))(?::([0-9]+))?", text.strip())
     if not match:
@@ -45,7 +48,7 @@ def _relay_for(text: str) -> tuple[str, Relay]:
     return host_name(domain), _relay(target)
 
 
-_relays_for = items(Kind("domain=host:port", _relay_for))
+_relays_for = items(Kind("domain=host:port", _relay_for, pattern=rf"{HOST}\.*={_RELAY}"))
 
 
 def _relay_map(text: str) -> tuple[tuple[str, Relay], ...]:
@@ -92,6 +95,6 @@ def _part(number: int, text: str) -> str:
         raise ValueError(f"has a line {number} that {error}") from None
 
 
-relay = Kind("a relay as host or host:port", _relay)
-relay_map = Kind(_relays_for.accepts, _relay_map)
+relay = Kind("a relay as host or host:port", _relay, pattern=_RELAY)
+relay_map = Kind(_relays_for.accepts, _relay_map, pattern=_relays_for.pattern)
 relay_logins = Kind("lines of the form: host user:password", _logins)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar, dataclass_transform
 
@@ -54,12 +54,22 @@ class Kind(Generic[T]):
     """A sort of value: what it accepts, in words, and how its text becomes one.
 
     `parse` raises ValueError with the reason; `note` returns a warning worth one line or "" for
-    a text that `parse` takes.
+    a text that `parse` takes. `pattern` and `json` say the same to programs: a regular expression for the
+    whole text, of ECMA 262 and Python both, and further keywords of JSON Schema. They refuse nothing that
+    `parse` takes, apart from blanks around it and capitals in a word of a list.
     """
 
     accepts: str
     parse: Callable[[str], T]
     note: Callable[[str], str] = lambda _text: ""
+    pattern: str = ""
+    json: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    used: bool = True  # False: values are read, but do nothing yet
+
+    @property
+    def is_list(self) -> bool:
+        """Whether `accepts` lists every value there is, so that an example would say nothing more."""
+        return "enum" in self.json or self.json.get("type") == "boolean"
 
 
 def _as_it_is(value: str, _before: str) -> str:
@@ -115,10 +125,22 @@ class Var:
         names = [self.name, *self.old]
         return names + [f"{name}_FILE" for name in names] if self.secret else names
 
+    @property
+    def sample(self) -> str:
+        """A value that it takes, as a person would write it; "" where there is none to show."""
+        return self.example or (self.default if isinstance(self.default, str) else "")
+
+    @property
+    def file_sample(self) -> str:
+        """How a person gives this secret as a file of the host."""
+        return f"{self.name}_FILE=./secrets/{self.name.lower().replace('_', '-')}"
+
     def accepts(self) -> str:
-        """What it takes, in words."""
-        example = f", for example {self.example}" if self.example and not self.secret else ""
-        return self.kind.accepts + example
+        """What it takes, in words, and an example unless the words list everything."""
+        if self.kind.is_list:
+            return self.kind.accepts
+        example = f", for example {self.sample}" if self.sample else ""
+        return self.kind.accepts + example + (f", best in a file: {self.file_sample}" if self.secret else "")
 
     def missing(self) -> str:
         """The sentence for a variable that has to be set."""

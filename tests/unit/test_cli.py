@@ -96,7 +96,7 @@ class TestCheck:
         done = entrypoint("check", "mail-redis", "mail-dnsmasq", "--env-file", env_file)
         assert done.returncode == 78
         assert done.stderr.splitlines() == [
-            "REDIS_PORT got '0', which is out of range: it accepts a port from 1 to 65535",
+            "REDIS_PORT got '0', which is out of range: it accepts a port from 1 to 65535, for example 6379",
             "    (mail-redis, mail-dnsmasq)",
             "WAIT_S got 'long', which is no whole number: it accepts a number from 1 to 3600, for example 300",
             "    (mail-redis, mail-dnsmasq)",
@@ -145,7 +145,8 @@ class TestRun:
         assert done.returncode == 78
         assert done.stderr == (
             "entrypoint: cannot read the settings:\n"
-            "  REDIS_PASSWORD or REDIS_PASSWORD_FILE is missing: password of mail-redis (a text of one line)\n"
+            "  REDIS_PASSWORD or REDIS_PASSWORD_FILE is missing: password of mail-redis "
+            "(a text of one line, best in a file: REDIS_PASSWORD_FILE=./secrets/redis-password)\n"
         )
 
     def test_as_json_a_refusal_is_one_event_on_one_line(self) -> None:

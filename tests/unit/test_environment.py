@@ -186,9 +186,10 @@ class TestExamine:
 
     def test_a_missing_secret_is_told(self, minimal: dict[str, str]) -> None:
         findings = examine([find("imap")], minimal | {"LDAP_PASSWORD_FILE": "./none"})
-        assert list(findings.mistakes) == [
-            "LDAP_PASSWORD_FILE names './none', which cannot be read: No such file or directory"
-        ]
+        (mistake,) = findings.mistakes
+        assert mistake.startswith(
+            "LDAP_PASSWORD_FILE names './none', which cannot be read: No such file or directory: "
+        )
 
     def test_a_path_in_the_container_is_believed(self, minimal: dict[str, str]) -> None:
         env = minimal | {"LDAP_PASSWORD_FILE": "/run/secrets/x", "RELAY_LOGINS_FILE": "/run/secrets/y"}
@@ -245,11 +246,13 @@ TIMEZONE=Europe/Berlin
     env = read_env_file(env_file(tmp_path, old))
     findings = examine(in_use(map(find, names()), env), env)
     assert dict(findings.mistakes) == {}
+    unused = ("CLAMAVLIB", "MM3_DATA_DIR", "EXIM_INT_MM3_DOMAINS")  # and HAVE_MM3=no says what is so anyway
     assert set(findings.warnings) == {
         "DOMAIN: faudin has no dot and means faudin.de; write the full name",
         "REDIS_PRODECTED_MODE is an old name: write REDIS_PROTECTED_MODE",
         "RSPAMD_password is an old name: write RSPAM_password",
         "RSPAMD_enable_password is an old name: write RSPAM_enable_password",
         "TIMEZONE is an old name: write TZ",
+        *(f"{name}: does nothing yet, as no service of this version uses it" for name in unused),
     }
     assert read({"DOMAIN": "faudin"}, find("mail-dnsmasq").settings).settings.imap_host == "imap.faudin.de"

@@ -39,6 +39,11 @@ class Sample:
             yield "SAMPLE_NOTE and SAMPLE_SIZE do not agree"
 
 
+A_SECRET = "a text of one line, best in a file: SAMPLE_PASSWORD_FILE=./secrets/sample-password"
+A_FILE = (
+    "it accepts the path of a file that holds a text of one line, "
+    "for example SAMPLE_PASSWORD_FILE=./secrets/sample-password"
+)
 GOOD = {"DOMAIN": "example.org", "SAMPLE_NOTE": "n", "SAMPLE_PASSWORD": "s3cr3t-"}
 
 
@@ -108,7 +113,8 @@ class TestReading:
 
     def test_an_old_and_a_new_name_may_not_contradict(self) -> None:
         found = mistakes(OLD_ZONE="Europe/Berlin", SAMPLE_ZONE="UTC")
-        assert found == ["SAMPLE_ZONE and OLD_ZONE are both set: keep one of them"]
+        told = "SAMPLE_ZONE and OLD_ZONE are both set, to 'UTC' and 'Europe/Berlin': keep one of them; "
+        assert found == [f"{told}it accepts a time zone, for example UTC"]
 
     @pytest.mark.parametrize("written", ["example", " example ", "example."])
     def test_a_domain_without_a_dot_is_in_de_with_one_warning(self, written: str) -> None:
@@ -129,7 +135,7 @@ class TestMistakes:
 
     def test_each_says_what_it_got_and_what_it_accepts(self) -> None:
         assert mistakes(SAMPLE_SIZE="many") == [
-            "SAMPLE_SIZE got 'many', which is no whole number: it accepts a number from 1 to 9"
+            "SAMPLE_SIZE got 'many', which is no whole number: it accepts a number from 1 to 9, for example 5"
         ]
 
     def test_an_old_name_is_named_as_it_was_written(self) -> None:
@@ -186,7 +192,9 @@ class TestUnknownNames:
         assert mistakes(**{name: "x"}) == [f"{name} is not known: {near}?"]
 
     def test_without_a_near_one_there_is_no_suggestion(self) -> None:
-        assert mistakes(SAMPLE_QQQQQQQQQQQQQQQQ="x") == ["SAMPLE_QQQQQQQQQQQQQQQQ is not known"]
+        assert mistakes(SAMPLE_QQQQQQQQQQQQQQQQ="x") == [
+            "SAMPLE_QQQQQQQQQQQQQQQQ is not known: `entrypoint settings` lists all names"
+        ]
 
     @pytest.mark.parametrize("name", ["PATH", "HOME", "HOSTNAME", "SAMPLES", "PYTHONUNBUFFERED", "DOMAINS"])
     def test_others_are_of_no_concern(self, name: str) -> None:
@@ -226,13 +234,13 @@ class TestSecretFiles:
     def test_value_and_file_at_once_are_a_mistake(self, other: str, tmp_path: Path) -> None:
         (tmp_path / "secret").write_text(GOOD["SAMPLE_PASSWORD"])
         assert mistakes(**{other: str(tmp_path / "secret")}) == [
-            f"SAMPLE_PASSWORD and {other} are both set: keep one of them"
+            f"SAMPLE_PASSWORD and {other} are both set: keep one of them; it accepts {A_SECRET}"
         ]
 
     def test_two_files_at_once_are_a_mistake(self, tmp_path: Path) -> None:
         file = str(tmp_path / "secret")
         (found,) = mistakes(SAMPLE_PASSWORD="", SAMPLE_PASSWORD_FILE=file, OLD_password_FILE=file)
-        assert found == "SAMPLE_PASSWORD_FILE and OLD_password_FILE are both set: keep one of them"
+        assert found.startswith("SAMPLE_PASSWORD_FILE and OLD_password_FILE are both set: keep one of them; ")
 
     def test_what_is_no_secret_has_no_file(self, tmp_path: Path) -> None:
         (tmp_path / "zone").write_text("UTC")
@@ -250,18 +258,30 @@ class TestSecretFiles:
         file = tmp_path / "secret"
         file.write_bytes(content)
         assert mistakes(SAMPLE_PASSWORD="", SAMPLE_PASSWORD_FILE=str(file)) == [
-            f"SAMPLE_PASSWORD_FILE names '{file}', {reason}"
+            f"SAMPLE_PASSWORD_FILE names '{file}', {reason}: {A_FILE}"
         ]
 
     def test_a_missing_file_is_named(self) -> None:
         assert mistakes(SAMPLE_PASSWORD="", SAMPLE_PASSWORD_FILE="/nowhere/secret") == [
-            "SAMPLE_PASSWORD_FILE names '/nowhere/secret', which cannot be read: No such file or directory"
+            f"SAMPLE_PASSWORD_FILE names '/nowhere/secret', which cannot be read: No such file or directory: {A_FILE}"
         ]
 
     def test_a_folder_and_a_device_are_no_files(self, tmp_path: Path) -> None:
         for path, why in ((str(tmp_path), "Is a directory"), ("/dev/zero", "Not a regular file")):
             (found,) = mistakes(SAMPLE_PASSWORD="", SAMPLE_PASSWORD_FILE=path)
-            assert found.endswith(why)
+            assert found.endswith(f"{why}: {A_FILE}")
+
+    def test_a_file_that_is_too_large_for_a_secret_is_not_read_to_its_end(self, tmp_path: Path) -> None:
+        with (tmp_path / "image").open("wb") as file:
+            file.truncate(2**40)
+        (found,) = mistakes(SAMPLE_PASSWORD="", SAMPLE_PASSWORD_FILE=str(tmp_path / "image"))
+        assert "which cannot be read: Larger than 256 KiB" in found
+
+    @pytest.mark.parametrize("path", ["/run/\0", "/run/\udcff/\ud800"])
+    def test_what_can_be_no_path_is_told(self, path: str) -> None:
+        (found,) = mistakes(SAMPLE_PASSWORD="", SAMPLE_PASSWORD_FILE=path)
+        assert "No such file" in found or "which is no path" in found
+        assert found.isprintable()
 
     def test_a_second_line_in_a_password_is_found_and_not_shown(self, tmp_path: Path) -> None:
         file = tmp_path / "secret"
@@ -269,14 +289,21 @@ class TestSecretFiles:
         (found,) = mistakes(SAMPLE_PASSWORD="", SAMPLE_PASSWORD_FILE=str(file))
         assert found == (
             f"SAMPLE_PASSWORD_FILE={file} holds a value that has control characters or a line break: "
-            "it accepts a text of one line"
+            f"it accepts {A_SECRET}"
         )
 
-    def test_a_password_in_the_place_of_a_path_is_not_shown(self) -> None:
-        (found,) = mistakes(SAMPLE_PASSWORD="", SAMPLE_PASSWORD_FILE="s3cr3t")
-        assert found == (
-            "SAMPLE_PASSWORD_FILE got a value that is no path: it accepts one such as /run/secrets/SAMPLE_PASSWORD"
-        )
+    @pytest.mark.parametrize("text", ["s3cr3t", "czNj/cjN0Cg=="])
+    def test_a_password_in_the_place_of_a_path_is_not_shown(self, text: str) -> None:
+        (found,) = mistakes(SAMPLE_PASSWORD="", SAMPLE_PASSWORD_FILE=text)
+        assert found == f"SAMPLE_PASSWORD_FILE got a value that is no path: {A_FILE}"
+
+    def test_a_path_that_begins_in_a_folder_here_is_shown(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "secrets").mkdir()
+        monkeypatch.chdir(tmp_path)
+        (found,) = mistakes(SAMPLE_PASSWORD="", SAMPLE_PASSWORD_FILE="secrets/none")
+        assert found.startswith("SAMPLE_PASSWORD_FILE names 'secrets/none', which cannot be read: ")
 
 
 class TestSecretsAreNeverShown:
