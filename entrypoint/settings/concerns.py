@@ -173,7 +173,7 @@ class Ldap:
     ldap_hosts: tuple[str, ...] = var(
         kinds.ldap_hosts,
         "directory servers, most preferred first; all are used",
-        example="ldap1.example.org ldaps://ldap2.example.org:636",
+        example="ldaps://ldap1.example.org ldaps://ldap2.example.org",
     )
     ldap_user: str = var(
         kinds.text,

@@ -39,15 +39,15 @@ _SPAN = r"(?:[0-9]+(?:\.[0-9]+)?(?:us|ms|s|m|h))+"  # Compose specification, "Sp
 _FOLDER = r"(?:\.{0,2}/|~/)[^:]*|\.{1,2}|~|[A-Za-z0-9][A-Za-z0-9_.-]+"
 # C0 and C1 controls, line and paragraph separator, and halves of characters (bytes that are no UTF-8).
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-_LONGEST = 16384
+LONGEST = 16384
 _ZONES = Path("/usr/share/zoneinfo")
 _K, _M, _G = 1024, 1024**2, 1024**3
 
 
 def printable(value: str) -> str:
     """`value`, or ValueError when it has characters that no setting has a use for."""
-    if len(value) > _LONGEST:
-        raise ValueError(f"is longer than {_LONGEST} characters")
+    if len(value) > LONGEST:
+        raise ValueError(f"is longer than {LONGEST} characters")
     if has_controls(value):
         raise ValueError("has control characters or a line break")
     return value
@@ -271,7 +271,7 @@ def _zone(value: str) -> str:
     return name
 
 
-text = Kind("a text of one line", printable, pattern=_PRINTABLE, json={"maxLength": _LONGEST})
+text = Kind("a text of one line", printable, pattern=_PRINTABLE, json={"maxLength": LONGEST})
 boolean = Kind("yes or no (1, 0, true, false, on, off)", _boolean, json={"type": "boolean"})
 host = Kind("a host name", _own_host, pattern=_NAME)
 domain = Kind("a domain", _domain, _domain_note, pattern=_NAME)

@@ -73,11 +73,11 @@ def test_real_lines_are_json_as_documented(golden: Golden) -> None:
     ("change", "mistake"),
     [
         ({"level": "loud"}, "level: 'loud' is not one of"),
-        ({"size": "12"}, "size: '12' is no integer"),
-        ({"pid": True}, "pid: True is no integer"),
-        ({"recipients": ["a", 1]}, "recipients: 1 is no string"),
+        ({"size": "12"}, "size: '12' is not of type 'integer'"),
+        ({"pid": True}, "pid: True is not of type 'integer'"),
+        ({"recipients": ["a", 1]}, "recipients/1: 1 is not of type 'string'"),
         ({"time": "yesterday"}, "time: 'yesterday' does not match"),
-        ({"colour": "red"}, "colour: not in the schema"),
+        ({"colour": "red"}, ": Additional properties are not allowed ('colour' was"),
     ],
 )
 def test_the_schema_is_really_compared(change: dict[str, Any], mistake: str) -> None:
@@ -85,7 +85,7 @@ def test_the_schema_is_really_compared(change: dict[str, Any], mistake: str) -> 
     assert mistakes(line, SCHEMA, strict=True) == []
     assert mistakes(line | change, SCHEMA, strict=True)[0].startswith(mistake)
     del line["event"]
-    assert mistakes(line, SCHEMA, strict=True) == ["event: missing"]
+    assert mistakes(line, SCHEMA, strict=True) == [": 'event' is a required property"]
 
 
 def test_the_page_has_every_field_with_its_type() -> None:
