@@ -46,7 +46,8 @@ class Settings(Common, Hosts, Dns):
                 if one.address != other.address:
                     yield (
                         f"{one.variable} and {other.variable} give {name} two addresses, {one.address} and "
-                        f"{other.address}: services need names of their own (a certificate can have several)"
+                        f"{other.address}: they accept names of their own, for example imap.example.org and "
+                        "mail.example.org (a certificate can have several)"
                     )
 
 

@@ -574,7 +574,10 @@ class Dns:
         kinds.ldap_hosts, "directory servers; the first gets LDAP_IP", default="", example="ldap1.example.org"
     )
     ldap_ip: Address | None = var(
-        kinds.address, "address of the first of LDAP_HOSTS, if DNS does not know it", default=None, example="192.0.2.53"
+        kinds.address,
+        "address of the first of LDAP_HOSTS, if DNS does not know it, and of the embedded directory, 172.20.0.10",
+        default=None,
+        example="192.0.2.53",
     )
 
 

@@ -157,6 +157,20 @@ def test_every_variable_is_used_by_somebody() -> None:
     assert {v.name for v in known_variables()} - apart <= of_services()
 
 
+def test_every_variable_does_something_or_tells_that_it_does_not() -> None:
+    """A name in a template, in code, in the compose file or in another one's default is a use."""
+    root = Path(__file__).parents[2]
+    places = [*(root / "install").rglob("*.j2"), *(root / "entrypoint").rglob("*.py")]
+    code = "\n".join(place.read_text(encoding="utf-8") for place in places if place.name != "concerns.py")
+    words = {*re.findall(r"\w+", code), *re.findall(r"\$\{(\w+)", (root / "docker-compose.yaml").read_text())}
+    words |= {name for v in known_variables() for name in re.findall(r"\$([A-Z_]+)", str(v.default))}
+    declared = [
+        (f, v) for cls in (*(find(name).settings for name in names()), Compose) for f, v in variables(cls).items()
+    ]
+    idle = {v.name for field, v in declared if not {field, v.name} & words}
+    assert idle == {v.name for _, v in declared if not v.kind.used}
+
+
 def test_secrets_of_all_depths_are_found() -> None:
     env = {"DOMAIN": "example.org", "RELAY_LOGINS": "a.example u:one\nb.example u:two"}
     env |= {"EXIM_EXT_MSACCOUNT": "u", "EXIM_EXT_PW": "three"}

@@ -94,6 +94,7 @@ TABLE: list[tuple[str, Text, str]] = [
     ("IMAP_IP", "fe80::1%eth0", "is the address of one interface (%)"),
     ("IMAP_HOST", "172.20.0.5", "is an address, not a name"),
     ("IMAP_HOST", "imap.example.org:993", NO_HOST),
+    ("IMAP_HOST", "mail.example.org", "give mail.example.org two addresses, 172.20.0.5 and 172.20.0.3"),
     ("EXIM_EXTERNAL_IP", "172.20.0", NO_IP),
     ("EXIM_EXTERNAL_HOST", "-mail.example.org", NO_HOST),
     ("EXIM_INT_MAILOUT_IP", "0x7f000001", NO_IP),
@@ -332,6 +333,10 @@ EVERY: dict[str, Var] = {v.name: v for v in SPELT.values()}
 READERS: dict[str, type[Any]] = {name: find(name).settings for name in names()} | {"compose": concerns.Compose}
 
 
+# What is wrong only beside other values, or where it is needed: not all who read the variable mind.
+BETWEEN_SEVERAL = re.compile("is missing|mixes|two addresses|do not rise|nothing|a value|gateway|outside appear")
+
+
 def changed(name: str, text: str) -> dict[str, str]:
     """All that is needed, with this; a file of a secret takes the place of its value, unless the test is about both."""
     env = {**BASE, name: text}
@@ -375,6 +380,7 @@ def test_is_refused_by_name_with_what_is_accepted(name: str, text: Text, words: 
     env = changed(name, text.made(tmp_path) if isinstance(text, File) else text)
     refused = {who: found for who in readers(name) if (found := mistakes(READERS[who], env))}
     assert refused
+    assert BETWEEN_SEVERAL.search(words) or list(refused) == readers(name)
     for found in refused.values():
         about = [mistake for mistake in found if words in mistake]
         assert len(about) == 1, found
