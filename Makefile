@@ -38,7 +38,7 @@ stack-tests: ## the whole system, with real mail
 	@tools/setup venv swaks
 	@$(PYTHON) -m pytest -q -m stack tests/stack
 
-reference: ## what of docs/reference is written from the code
+reference: ## what is written from the code: in docs/reference, and examples/full.env
 	@tools/setup venv
 	@$(PYTHON) -m tools.reference
 
