@@ -17,6 +17,14 @@ def has_colour(stream: TextIO | None = None) -> bool:
     return (stream or sys.stdout).isatty() and not os.environ.get("NO_COLOR")
 
 
+def show(text: str) -> None:
+    """Print it, all at once; whoever has read enough may go away, as `| head` does."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left is written at the exit
+
+
 def paint(text: str, colour: str, *, on: bool) -> str:
     """The text in this SGR colour, where colour is on."""
     return f"\x1b[{colour}m{text}\x1b[0m" if on and colour else text

@@ -25,13 +25,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print it."""
+    from entrypoint.console import show
     from entrypoint.reference import catalogue
 
     chosen = catalogue.sections(options.service)
     exact = bool(options.wanted) and all(catalogue.is_exact(chosen, name) for name in options.wanted)
     if options.wanted:
         chosen = catalogue.matching(chosen, options.wanted)
-    print(_text(chosen, options, exact=exact).rstrip("\n"))
+    show(_text(chosen, options, exact=exact).rstrip("\n"))
     return 0
 
 

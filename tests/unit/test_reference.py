@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +190,14 @@ class TestCommand:
     def test_says_what_it_cannot_find(self, arguments: list[str], why: str, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["settings", *arguments]) == 64
         assert why in capsys.readouterr().err
+
+    def test_may_be_read_in_part(self) -> None:
+        reader, writer = os.pipe()
+        os.close(reader)
+        command = [sys.executable, "-m", "entrypoint", "settings"]
+        ended = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, check=False, timeout=60)
+        os.close(writer)
+        assert (ended.returncode, ended.stderr) == (0, b"")
 
     @pytest.mark.parametrize(("kind", "text"), [("markdown", SETTINGS), ("env", FULL)])
     def test_prints_the_files(self, kind: str, text: str, capsys: pytest.CaptureFixture[str]) -> None:
