@@ -6,7 +6,6 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any, NoReturn
 
 import structlog
@@ -141,10 +140,3 @@ def _jobs(settings: Common, env: Mapping[str, str]) -> tuple[Program, ...]:
         ours(name=RELOAD_JOB, argv=(*python, "entrypoint.reload"), limit_s=300),
         ours(name=LOOK_JOB, argv=(*python, "entrypoint.look"), every_s=settings.look_s, limit_s=25.0),
     )
-
-
-def render_into(service: Service[Any], env: Mapping[str, str], out: Path) -> Files:
-    """Render below `out` instead of /, without asking any daemon. Returns what was written."""
-    files = render_tree(service, with_copies(load(service, env)))
-    write_tree(files, out)
-    return files
