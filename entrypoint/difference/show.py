@@ -45,13 +45,16 @@ def _of_file(label: str, path: Path, before: tuple[str, Files], after: tuple[str
         old, new = (text.split("\n") for text in texts)  # only the end of the last line differs
     context = 0 if path == SETTINGS else 3
     names = (f"{label} ({before[0]})", f"{label} ({after[0]})")
-    for line in difflib.unified_diff(old, new, *names, n=context, lineterm=""):
-        yield "".join(char if char.isprintable() or char == "\t" else ascii(char)[1:-1] for char in line)
+    yield from difflib.unified_diff(old, new, *names, n=context, lineterm="")
 
 
 def as_text(lines: list[str], *, coloured: bool) -> str:
-    """The diff as it is printed."""
-    return "\n".join(paint(line, _colour(line), on=coloured) for line in lines)
+    """The diff as it is printed: what others have written cannot move the cursor."""
+    return "\n".join(paint(_printable(line), _colour(line), on=coloured) for line in lines)
+
+
+def _printable(line: str) -> str:
+    return "".join(char if char.isprintable() or char == "\t" else ascii(char)[1:-1] for char in line)
 
 
 def _colour(line: str) -> str:

@@ -109,10 +109,11 @@ def plan_text(plan: Plan) -> str:
 def with_host_keys(settings: Any, env: Mapping[str, str], note: Callable[[str], None]) -> Any:
     """The settings with DKIM_PRIVKEY_FILE, where the keys are on the host, in place of what Compose makes of it."""
     place = env.get("DKIM_PRIVKEY_FILE")
-    if not (place and isinstance(settings, Smarthost) and settings.dkim_keys == _DKIM and not os.path.exists(_DKIM)):  # noqa: PTH110  # Path.exists raises where it may not look
+    if not place or not isinstance(settings, Smarthost) or settings.dkim_keys != _DKIM or os.access(_DKIM, os.F_OK):
         return settings
     try:
         Path(place).stat()
+        Path(place, "example.org.pem").exists()  # a folder that may not be entered has no answer
     except OSError as error:
         note(f"cannot see DKIM_PRIVKEY_FILE={place}: {error.strerror}; /run/config/dkim is shown without keys")
         return settings

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from entrypoint.imports.docker_mailserver import clamav, kill
 from entrypoint.imports.findings import Outcome, Rule, none, taken, translated, you
 from entrypoint.imports.ours import BY_NAME
 from entrypoint.imports.source import Source
@@ -29,6 +30,8 @@ GONE: Mapping[str, str] = {
     "RSPAM_Clear_password": "what members move to Junk teaches nothing yet",
     "COMPOSE_HTTP_TIMEOUT": "Compose 2 has no such timeout",
 }
+# What means the same in both systems, and is not always taken.
+SHARED: Mapping[str, Rule] = {"ENABLE_CLAMAV": clamav, "SA_KILL": kill}
 COMPOSE = ("COMPOSE_PROJECT_NAME", "COMPOSE_PROFILES")
 
 
@@ -38,6 +41,8 @@ def rule(name: str) -> Rule:
         return lambda _value, _source: you("Compose's own: it would choose what is started here, too")
     if name in GONE:
         return lambda _value, _source: none(GONE[name])
+    if name in SHARED:
+        return SHARED[name]
     v = BY_NAME.get(name)
     if v is None and name.endswith("_FILE") and name.removesuffix("_FILE") in BY_NAME:
         return lambda value, _source: taken(name, value)

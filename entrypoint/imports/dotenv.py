@@ -7,9 +7,8 @@ from collections.abc import Iterator
 
 from entrypoint.imports.assignment import assignment
 from entrypoint.imports.explain import Imported
-from entrypoint.imports.findings import NONE, TAKEN, TRANSLATED, UNSET, YOU, Finding
+from entrypoint.imports.findings import NONE, TAKEN, TRANSLATED, UNSET, YOU, Finding, one_line
 from entrypoint.imports.ours import is_secret
-from entrypoint.settings.schema import short
 
 _WIDTH = 118
 HEADINGS = {
@@ -77,7 +76,7 @@ class _Writer:
         yield from _comment(f"{finding.name}{equals.rstrip()}: {finding.outcome.because}")
         for name, value in finding.outcome.sets.items():
             if finding.outcome.verdict == YOU:
-                yield f"#{name}={'********' if is_secret(name) else short(value, 400)[1:-1]}"
+                yield f"#{_proposed(name, value)}"
             elif name in self.left:
                 del self.left[name]
                 yield from self._set(name, value)
@@ -93,6 +92,13 @@ class _Writer:
         else:
             yield "# A secret: written only into a file, by --out, or --secrets-dir"
             yield f"#{name}=********"
+
+
+def _proposed(name: str, value: str) -> str:
+    """As it may be written once somebody has looked at it; of one line, which a # makes a comment."""
+    if is_secret(name):
+        return f"{name}=********"
+    return assignment(name, value) if value.isprintable() else f"{name}={one_line(value)}"
 
 
 def _comment(text: str) -> list[str]:

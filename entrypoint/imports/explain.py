@@ -62,15 +62,12 @@ class Imported:
 def read(system: str, source: Source) -> Imported:
     """Everything that a source says, explained."""
     found = Imported(system, source)
-    if system == "docker-dovecot":
-        for name, value in source.variables.items():
-            _add(found, name, value, docker_dovecot.rule(name))
-    else:
-        for name, value in source.variables.items():
-            _add(found, name, value, _mailserver_rule(name))
-        _add_keys(found)
-    for where, line in source.odd.items():
-        found.findings.append(Finding(where, line, you("is no NAME=value: look what it was for")))
+    rule_of = docker_dovecot.rule if system == "docker-dovecot" else _mailserver_rule
+    for name, value in source.variables.items():
+        _add(found, name, value, rule_of(name))
+    _add_keys(found)
+    for where, why in source.odd.items():
+        found.findings.append(Finding(where, "", you(why)))
     return found
 
 

@@ -5,13 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from entrypoint.imports import ours
-from entrypoint.settings.schema import short
-
-if TYPE_CHECKING:
-    from entrypoint.imports.source import Source
+from entrypoint.imports.source import Source
 
 TAKEN, TRANSLATED, NONE, YOU, UNSET = "taken", "translated", "no equal", "needs you", "not set"
 VERDICTS = (YOU, TAKEN, TRANSLATED, NONE, UNSET)
@@ -40,16 +36,22 @@ class Finding:
     def shown(self) -> str:
         """The value as it may be shown: one line, stars for what may be a secret."""
         secret = is_secret(self.name, self.value) or any(map(ours.is_secret, self.outcome.sets))
-        return "********" if self.value and secret else short(self.value)[1:-1]
+        return "********" if self.value and secret else one_line(self.value)
 
 
-Rule = Callable[[str, "Source"], Outcome]
+def one_line(text: str, limit: int = 2000) -> str:
+    """The text, with escapes for what a line cannot show."""
+    shown = text if text.isprintable() else repr(text)[1:-1]
+    return shown if len(shown) <= limit else f"{shown[:limit]}… ({len(text)} characters)"
+
+
+Rule = Callable[[str, Source], Outcome]
 
 
 def is_secret(name: str, value: str) -> bool:
     """Whether a name or a value looks like a secret; a path to one does not."""
-    path = name.endswith(("_FILE", "__FILE")) or value.startswith(("/", "./"))
-    return bool(_SOUNDS_SECRET.search(name) and not path) or bool(_HAS_LOGIN.search(value))
+    about = name.endswith(("_FILE", "_FILTER", "_ATTR", "_ATTRS", "_SCHEME")) or value.startswith(("/", "./"))
+    return bool(_SOUNDS_SECRET.search(name) and not about) or bool(_HAS_LOGIN.search(value))
 
 
 def taken(name: str, value: str, because: str = "the same here") -> Outcome:

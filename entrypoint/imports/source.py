@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from entrypoint.errors import Refused
+from entrypoint.errors import Refused, UsageError
 
 _LINE = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_.-]*)\s*[=:]\s*(.*)", re.DOTALL)
 _QUOTED = re.compile(r"""'((?:[^'\\]|\\.)*)'\s*(?:#.*)?|"((?:[^"\\]|\\.)*)"\s*(?:#.*)?""", re.DOTALL)
@@ -37,7 +37,7 @@ class Source:
     variables: dict[str, str] = field(default_factory=dict)
     service: str = ""  # of a compose file
     keys: dict[str, Any] = field(default_factory=dict)  # what else the service has there
-    odd: dict[str, str] = field(default_factory=dict)  # what could not be read, by where it stands
+    odd: dict[str, str] = field(default_factory=dict)  # why something could not be read, by where it stands
 
     def get(self, *names: str) -> str:
         """The first of these that has a value."""
@@ -106,6 +106,8 @@ def read_source(file: Path, service: str = "", images: str = "") -> Source:
     if file.suffix in {".yaml", ".yml"} or re.search(r"(?m)^(services:|  +image:)", text):
         from entrypoint.imports.compose import from_compose
 
+        if not images:
+            raise UsageError(f"cannot import {file}: of this system, the .env is read, and no compose file")
         return from_compose(file, text, service, images)
     source = Source(file)
     source.variables, source.odd = parse_env(text)
@@ -123,7 +125,7 @@ def read_text(file: Path) -> str:
 
 
 def parse_env(text: str) -> tuple[dict[str, str], dict[str, str]]:
-    """The variables of an env file, and the lines that are none, by their place."""
+    """The variables of an env file, and what is to be said about lines that are none, by their place."""
     found: dict[str, str] = {}
     odd: dict[str, str] = {}
     for number, line in _lines(text.replace("\r\n", "\n").split("\n")):
@@ -131,7 +133,7 @@ def parse_env(text: str) -> tuple[dict[str, str], dict[str, str]]:
         if match:
             found[match[1]] = _value(match[2], found)
         else:
-            odd[f"line {number}"] = line.strip()
+            odd[f"line {number}"] = "is no NAME=value: look what it was for"  # it may hold half a secret
     return found, odd
 
 

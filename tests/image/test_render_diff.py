@@ -27,12 +27,24 @@ def server() -> Iterator[Container]:
         yield running
 
 
-def render(folder: Path, project: str = PROJECT, **changes: str) -> subprocess.CompletedProcess[str]:
+# What the other services want, which do not run here.
+OTHERS = {
+    "LDAP_HOSTS": "ldap.example.org",
+    "LDAP_USER": "cn=x",
+    "LDAP_PASSWORD": "x",
+    "LDAP_BASE": "dc=x",
+    "LDAP_GROUP": "cn=x",
+}
+
+
+def render(
+    folder: Path, project: str = PROJECT, service: tuple[str, ...] = ("mail-redis",), **changes: str
+) -> subprocess.CompletedProcess[str]:
     """The difference to the container, on the host, with ENV and these changes."""
     file = folder / ".env"
     texts = {name: text.replace("'", "\\'") for name, text in (ENV | changes).items()}
     file.write_text("".join(f"{name}='{text}'\n" for name, text in texts.items()), encoding="utf-8")
-    command = [sys.executable, "-m", "entrypoint", "render", "mail-redis", "--diff", "container"]
+    command = [sys.executable, "-m", "entrypoint", "render", *service, "--diff", "container"]
     return subprocess.run(
         [*command, "--project", project, "--env-file", file], capture_output=True, text=True, check=False
     )
@@ -52,6 +64,13 @@ def test_other_settings_are_shown_and_no_secret(server: Container, tmp_path: Pat
     assert "\n+++ mail-redis /run/entrypoint/secrets/redis-password (" in done.stdout
     assert "Ohxai3iequ" not in done.stdout
     assert not any(part in done.stdout for part in ("Ahlei", "8Ee"))
+
+
+def test_without_a_service_those_that_run_are_compared(server: Container, tmp_path: Path) -> None:
+    done = render(tmp_path, service=(), **OTHERS)
+    assert (done.returncode, done.stdout) == (0, ""), server
+    assert "note: cannot ask imap: it does not run in the project" in done.stderr
+    assert done.stderr.endswith("no file differs: mail-redis\n")
 
 
 def test_what_was_changed_by_hand_is_found_in_the_container_itself(server: Container) -> None:

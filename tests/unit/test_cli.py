@@ -127,7 +127,7 @@ class TestRender:
         done = entrypoint("render", "mail-redis", "--env-file", env_file, "--out", tmp_path / "out")
         assert done.returncode == 0, done.stderr
         listed = {Path(line) for line in done.stdout.splitlines()}
-        assert listed == {path for path in (tmp_path / "out").rglob("*") if path.is_file()}
+        assert listed == {path for path in (tmp_path / "out/run").rglob("*") if path.is_file()}
         assert tmp_path / "out/run/config/redis.conf" in listed
 
     def test_what_is_refused_writes_nothing(self, env_file: Path, tmp_path: Path) -> None:

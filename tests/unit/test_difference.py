@@ -338,3 +338,7 @@ def test_colours_are_by_sign() -> None:
         "\x1b[32m+y\x1b[0m",
         " z",
     ]
+
+
+def test_control_characters_of_others_are_not_sent_to_the_terminal() -> None:
+    assert as_text(["-\x1b[2Jx\ty\r"], coloured=False) == "-\\x1b[2Jx\ty\\r"

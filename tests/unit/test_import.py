@@ -184,7 +184,7 @@ class TestReading:
         )
         assert source.variables == {"TZ": "UTC", "SA_TAG": "2"}
         assert source.odd == {
-            "mail.env, line 3": "what",
+            "mail.env, line 3": "is no NAME=value: look what it was for",
             "env_file none.env": f"cannot read {tmp_path}/none.env: No such file or directory",
         }
 
@@ -218,6 +218,11 @@ class TestReading:
     ) -> None:
         with pytest.raises((Refused, UsageError), match=reason):
             self.read(tmp_path, text, service)
+
+    def test_of_the_older_installation_no_compose_file_is_read(self, tmp_path: Path) -> None:
+        (tmp_path / "docker-compose.yaml").write_text(self.TWO)
+        done = entrypoint("import", "docker-dovecot", tmp_path / "docker-compose.yaml")
+        assert (done.returncode, "the .env is read, and no compose file" in done.stderr) == (64, True)
 
     def test_without_pyyaml_the_cure_is_told(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "yaml", None)
@@ -319,6 +324,7 @@ class TestDirectory:
         "LDAP_QUERY_FILTER_GROUP": "(mailGroupMember=%s)",
         "LDAP_QUERY_FILTER_DOMAIN": "(mail=*@%s)",
         "LDAP_START_TLS": "yes",
+        "DOVECOT_PASS_FILTER": "(&(objectClass=person)(mail=%u))",
         "DOVECOT_USER_FILTER": "(&(objectClass=person)(mail=%u))",
         "SASLAUTHD_LDAP_FILTER": "(&(objectClass=person)(mail=%u))",
     }  # fmt: skip
@@ -363,6 +369,7 @@ class TestDirectory:
         (tmp_path / ".env").write_text(dotenv.as_text(found, None, with_secrets=True), encoding="utf-8")
         env = read_env_file(tmp_path / ".env")
         assert env == found.sets
+        assert "\n# DOVECOT_PASS_FILTER=(&(objectClass=person)(mail=%u)): " in (tmp_path / ".env").read_text()
         assert mistakes({**FILLED, **env}) == {}
 
 
@@ -404,6 +411,12 @@ class TestOlderInstallation:
         assert found.sets["LDAP_USER_FILTER"] == "(&(objectClass=x)(mail=%u))"
         assert found.sets["EXIM_LOCAL_DOMAINS"] == "school.de : other.de"
         assert found.sets["RSPAM_password"] == "Xi3oh"
+
+    @pytest.mark.parametrize("system", ["docker-mailserver", "docker-dovecot"])
+    def test_a_scanner_that_does_not_exist_is_not_asked(self, system: str) -> None:
+        (verdict, _) = outcome("ENABLE_CLAMAV", system, ENABLE_CLAMAV="1")
+        assert verdict == (TAKEN if "clamav" in names() else NONE)
+        assert outcome("ENABLE_CLAMAV", system, ENABLE_CLAMAV="0") == (TAKEN, {"ENABLE_CLAMAV": "0"})
 
     def test_every_variable_of_ours_is_known_by_all_names(self) -> None:
         for name in OURS:
@@ -465,6 +478,14 @@ class TestWriting:
             assert "MY_API_TOKEN" in done.stdout
             assert "Ahb4weiphu" not in done.stdout + done.stderr
             assert "Eiv5uo" not in done.stdout + done.stderr
+
+    def test_what_is_proposed_is_written_as_it_has_to_be(self) -> None:
+        text = dotenv.as_text(
+            of("docker-dovecot", EXIM_LDAP_USER_FILTER="(a=$local_part", TZ="a\nb"), None, with_secrets=True
+        )
+        assert "\n# EXIM_LDAP_USER_FILTER=(a=$local_part: " in text
+        assert "\n#EXIM_LDAP_USER_FILTER='(a=$local_part'\n" in text
+        assert "\n#TZ=a\\nb\n" in text
 
     def test_the_summary_counts_and_names(self, tmp_path: Path) -> None:
         source = tmp_path / "x.env"
@@ -554,4 +575,4 @@ def test_compose_reads_what_was_written_as_it_was_meant(tmp_path: Path) -> None:
 def test_lines_of_an_env_file_are_all_accounted_for() -> None:
     found, odd = parse_env("# x\nA='two\nlines' # x\nexport B=\"q\\\"\" \nwhat\nC=x # y\n\nD='open\n")
     assert found == {"A": "two\nlines", "B": 'q"', "C": "x", "D": "'open"}
-    assert odd == {"line 5": "what"}
+    assert odd == {"line 5": "is no NAME=value: look what it was for"}
