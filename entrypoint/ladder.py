@@ -11,15 +11,15 @@ import re
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 from entrypoint.console import DIM, GREEN, RED, table
 from entrypoint.errors import ProbeError
 from entrypoint.probe import Probe
 from entrypoint.probes import ldap
-from entrypoint.probes.ldap import Found, Question
+from entrypoint.probes.ldap import Entry, Question
 from entrypoint.probes.talk import Deadline, Talk, resolve
 from entrypoint.quoting import ldap_filter
 from entrypoint.settings import kinds
@@ -52,8 +52,12 @@ class Rung:
         """`ok`, `failed` or `skipped`."""
         return "skipped" if self.ok is None else "ok" if self.ok else "failed"
 
+    def as_dict(self) -> dict[str, Any]:
+        """For programs."""
+        return asdict(self)
 
-class _Broken(Exception):
+
+class Broken(Exception):
     """The rung does not hold."""
 
     def __init__(self, reason: str, cure: str) -> None:
@@ -62,12 +66,31 @@ class _Broken(Exception):
         self.cure = cure
 
 
-class _Skipped(Exception):
+class Skipped(Exception):
     """There is nothing to be asked."""
 
 
 Told = tuple[str, str]  # what was found, and advice, if any
 Step = tuple[str, str, Callable[[], Told]]  # name, the cure for a ProbeError, and what is done
+
+
+def take(name: str, server: str, cure: str, act: Callable[[], Told]) -> Rung:
+    """One rung: what `act` has to tell, or why it breaks; `cure` is for a ProbeError."""
+    begin = time.monotonic()
+    try:
+        ok, (told, advice) = True, act()
+    except Skipped as skipped:
+        ok, told, advice = None, str(skipped), ""
+    except Broken as broken:
+        ok, told, advice = False, broken.reason, broken.cure
+    except ProbeError as error:
+        ok, told, advice = False, error.reason, cure
+    return Rung(name, ok, told, advice, round(time.monotonic() - begin, 4), server)
+
+
+def days_left(certificate: Mapping[str, Any]) -> int:
+    """Until a certificate, as SSLSocket.getpeercert has it, ends to be valid."""
+    return int((ssl.cert_time_to_seconds(str(certificate["notAfter"])) - time.time()) // 86_400)
 
 
 def climb(settings: Ldap, probe_user: str = "", *, known: Mapping[str, str] | None = None) -> list[Rung]:
@@ -80,7 +103,7 @@ def climb(settings: Ldap, probe_user: str = "", *, known: Mapping[str, str] | No
     return [rung for url in settings.ldap_hosts for rung in _Climb(settings, url, probe_user, known or {}).rungs()]
 
 
-def as_text(rungs: list[Rung], *, coloured: bool = False) -> str:
+def as_text(rungs: Sequence[Rung], *, coloured: bool = False) -> str:
     """A table for each server, with the cures below what is broken."""
     servers = list(dict.fromkeys(rung.server for rung in rungs))
     return "\n\n".join(_one_table(server, [r for r in rungs if r.server == server], coloured) for server in servers)
@@ -104,7 +127,7 @@ class _Climb:
 
     talk: Talk
     session: Connection
-    person: Found | None = None
+    person: Entry | None = None
 
     def __init__(self, settings: Ldap, url: str, user: str, known: Mapping[str, str]) -> None:
         scheme, _, place = url.partition("://")
@@ -125,9 +148,9 @@ class _Climb:
         found: list[Rung] = []
         try:
             for step in self._lower():
-                found.append(self._try(step, _below(found)))
+                found.append(self._rung(step, _below(found)))
             skip = _below(found)
-            found += [self._try(step, skip) for step in self._upper()]
+            found += [self._rung(step, skip) for step in self._upper()]
             if not skip:
                 ldap.leave(self.talk, self.session)
         finally:
@@ -135,23 +158,9 @@ class _Climb:
                 self.talk.__exit__()
         return found
 
-    def _try(self, step: Step, skip: str) -> Rung:
+    def _rung(self, step: Step, skip: str) -> Rung:
         name, cure, act = step
-        begin = time.monotonic()
-
-        def rung(ok: bool | None, told: str, advice: str = "") -> Rung:
-            return Rung(name, ok, told, advice, round(time.monotonic() - begin, 4), self.url)
-
-        if skip:
-            return rung(None, skip)
-        try:
-            return rung(True, *act())
-        except _Skipped as skipped:
-            return rung(None, str(skipped))
-        except _Broken as broken:
-            return rung(False, broken.reason, broken.cure)
-        except ProbeError as error:
-            return rung(False, error.reason, cure)
+        return Rung(name, None, skip, "", 0.0, self.url) if skip else take(name, self.url, cure, act)
 
     def _lower(self) -> Iterator[Step]:
         variable = "STARTTLS on port 389, ldaps:// on port 636"
@@ -189,8 +198,8 @@ class _Climb:
         else:
             self.session = ldap.begin(self.talk)
             ldap.start_tls(self.talk, self.session)
-        days = (ssl.cert_time_to_seconds(str(self.talk.certificate()["notAfter"])) - time.time()) / 86_400
-        told = f"the certificate is trusted, and for {self.host}; it ends in {int(days)} days"
+        days = days_left(self.talk.certificate())
+        told = f"the certificate is trusted, and for {self.host}; it ends in {days} days"
         return told, "renew the directory's certificate" if days <= SOON_DAYS else ""
 
     def _bind(self) -> Told:
@@ -207,14 +216,14 @@ class _Climb:
         pattern = _filled(self.settings.ldap_iterate_filter, self.user)
         found = self._ask(Question(self.settings.ldap_base, "sub", pattern, ("1.1",)), limit=1)
         if not found:
-            raise _Broken(
+            raise Broken(
                 f"LDAP_ITERATE_FILTER finds nobody: {pattern}",
                 "check it, or LDAP_GROUP, of which it is made; has the group members, and do they have memberOf?",
             )
         return f"LDAP_ITERATE_FILTER finds members, such as {found[0].dn}", ""
 
     def _nobody(self) -> Told:
-        raise _Skipped(NO_USER if not self.user else "these settings have no filter")
+        raise Skipped(NO_USER if not self.user else "these settings have no filter")
 
     def _asking(self, base: str, scope: str, text: str, variables: list[str]) -> Callable[[], Told]:
         def act() -> Told:
@@ -223,7 +232,7 @@ class _Climb:
                 self.person = self.person or found[0]
                 return f"{found[0].dn} ({', '.join(variables)})", ""
             if found:
-                raise _Broken(
+                raise Broken(
                     f"{' and '.join(variables)} {_verb(variables, 'find')} several entries for {self.user}: "
                     f"{' and '.join(entry.dn for entry in found)}",
                     "an address is that of one person: remove it from the others",
@@ -240,16 +249,16 @@ class _Climb:
         near = self._ask(Question(s.ldap_base, "sub", address, (*self._wanted(), "memberOf")), limit=_SHOWN)
         finds = f"{' and '.join(variables)} {_verb(variables, 'find')} nobody for {self.user}"
         if not near:
-            return _Broken(
+            return Broken(
                 f"{finds}: no entry below {s.ldap_base} has this {s.ldap_mail_attribute} or {s.ldap_alias_attribute}",
                 "check the address, LDAP_BASE, and the names of the attributes",
             )
         self.person = self.person or near[0]
         if variables == ["EXIM_PUBLIC_LDAP_USER_FILTER"]:
-            return _Skipped(f"{finds}: {near[0].dn} may not write to the world")
-        groups = [group.decode(errors="replace") for group in near[0].attributes.get("memberof", ())]
+            return Skipped(f"{finds}: {near[0].dn} may not write to the world")
+        groups = near[0].of("memberOf")
         member = f"is in {' and in '.join(groups)}" if groups else f"has no memberOf that {s.ldap_user} may see"
-        return _Broken(
+        return Broken(
             f"{finds}, though {near[0].dn} has the address; it {member}",
             f"put it into the group, or check the filter: {text}",
         )
@@ -261,16 +270,16 @@ class _Climb:
 
     def _attributes(self) -> Told:
         if self.person is None:
-            raise _Skipped(NO_USER if not self.user else "no entry was found")
+            raise Skipped(NO_USER if not self.user else "no entry was found")
         s, person = self.settings, self.person
         told = [_primary(s, person)]
-        if aliases := _texts(person, s.ldap_alias_attribute):
+        if aliases := person.of(s.ldap_alias_attribute):
             told.append(f"{s.ldap_alias_attribute} {' '.join(aliases)}")
         if isinstance(s, Members):
             told.append(_quota(s, person))
         return ", ".join(told), ""
 
-    def _ask(self, question: Question, limit: int) -> list[Found]:
+    def _ask(self, question: Question, limit: int) -> list[Entry]:
         return ldap.search(self.talk, self.session, question, limit)
 
 
@@ -314,40 +323,38 @@ def _filled(pattern: Pattern, user: str) -> str:
     )
 
 
-def _texts(entry: Found, attribute: str) -> list[str]:
-    return [value.decode(errors="replace") for value in entry.attributes.get(attribute.lower(), ())]
-
-
-def _primary(settings: Ldap, person: Found) -> str:
+def _primary(settings: Ldap, person: Entry) -> str:
     """The one primary address, which names the mailbox."""
     attribute = settings.ldap_mail_attribute
-    found = _texts(person, attribute)
+    found = person.of(attribute)
     if len(found) != 1:
-        raise _Broken(
-            f"{person.dn} has {len(found) or 'no'} {attribute}" + (f": {' '.join(found)}" if found else ""),
+        raise Broken(
+            f"{person.dn} has {len(found)} values of {attribute}: {' '.join(found)}"
+            if found
+            else f"{person.dn} has no {attribute}",
             f"{attribute} is the one primary address; further ones belong into {settings.ldap_alias_attribute}",
         )
     try:
         address = kinds.email.parse(found[0])
     except ValueError as error:
-        raise _Broken(f"{attribute} is {found[0]!r}, which {error}", "correct it in the directory") from None
+        raise Broken(f"{attribute} is {found[0]!r}, which {error}", "correct it in the directory") from None
     domain = address.rpartition("@")[2]
     if isinstance(settings, Exim) and domain not in settings.exim_local_domains:
-        raise _Broken(
+        raise Broken(
             f"{attribute} is {address}, whose domain is not in EXIM_LOCAL_DOMAINS",
             "add the domain, or correct the address: nobody can write to it",
         )
     return f"{attribute} {address}"
 
 
-def _quota(settings: Members, person: Found) -> str:
+def _quota(settings: Members, person: Entry) -> str:
     """What Dovecot makes a limit of, by adding an M."""
     attribute = settings.ldap_quota_attribute
-    found = _texts(person, attribute)
+    found = person.of(attribute)
     if not found:
         return f"no {attribute}, so MAILBOX_SIZE_LIMIT counts"
     if len(found) > 1 or not re.fullmatch(r"[0-9]{1,12}", found[0]):
-        raise _Broken(
+        raise Broken(
             f"{attribute} is {' and '.join(map(repr, found))}, which is no number of megabytes",
             "write one whole number, such as 500; or remove the attribute, and MAILBOX_SIZE_LIMIT counts",
         )

@@ -47,14 +47,6 @@ class Question:
     attributes: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Found:
-    """An entry that was found; attributes by their names in lower case."""
-
-    dn: str
-    attributes: Mapping[str, tuple[bytes, ...]]
-
-
 def load() -> None:
     """Load ldap3 (90 ms, 8 MiB) before the time limit begins: on a busy machine it takes seconds,
     which are not the server's.
@@ -108,7 +100,8 @@ def directory(probe: Probe) -> Iterator[Search]:
 
 def _entry(found: Mapping[str, Any]) -> Entry:
     values = {
-        name.lower(): tuple(value.decode(errors="backslashreplace") for value in each)
+        # An attribute may come without its values, which ldap3 makes None of.
+        name.lower(): tuple(value.decode(errors="backslashreplace") for value in each or ())
         for name, each in found["raw_attributes"].items()
     }
     return Entry(found["dn"], values)
@@ -190,7 +183,7 @@ def find_base(talk: Talk, session: Connection, base: str, user: str) -> None:
         raise talk.error(f"{_base(base)} is hidden from {_who(user)}", curable=False)
 
 
-def search(talk: Talk, session: Connection, question: Question, limit: int = 0) -> list[Found]:
+def search(talk: Talk, session: Connection, question: Question, limit: int = 0) -> list[Entry]:
     """The entries that are found, `limit` of them at most (0: all that the server gives)."""
     talk.stage = "answer"
     asked = {"search_scope": _SCOPES[question.scope], "attributes": list(question.attributes), "size_limit": limit}
@@ -198,7 +191,7 @@ def search(talk: Talk, session: Connection, question: Question, limit: int = 0) 
     if session.result["result"] not in {0, _LIMIT_EXCEEDED}:
         raise _refusal(talk, session.result, f"the search below {question.base} fails")
     return [
-        Found(found["dn"], {name.lower(): tuple(values) for name, values in found["raw_attributes"].items()})
+        _entry(found)
         for found in session.response or ()
         if found["type"] == "searchResEntry"  # others are referrals
     ]

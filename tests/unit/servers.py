@@ -189,6 +189,7 @@ def ber_parts(data: bytes) -> list[tuple[int, bytes]]:
 class Directory:
     """LDAP with one account and one entry. Result codes other than the true ones can be given.
 
+    `find` answers searches below the base: DNs with attributes, for the question as it came.
     A response's tag is the request's plus one, but for extended requests (0x77, 0x78).
     """
 
@@ -201,6 +202,7 @@ class Directory:
     tls: ssl.SSLContext | None = None
     visible: bool = True
     attributes: Mapping[str, str] = field(default_factory=dict)  # of the entry, one value each
+    find: Callable[[bytes], Mapping[str, Mapping[str, list[str]]]] | None = None
 
     def __call__(self, peer: Peer) -> None:
         while head := peer.take(2):
@@ -229,14 +231,20 @@ class Directory:
     def _search(self, request: bytes) -> Iterator[bytes]:
         base = ber_parts(request)[0][1]
         code = self.search_code if self.search_code is not None else 0 if base.decode() in {self.base, ""} else 32
-        if code == 0 and self.visible:
-            pairs = ((name.encode(), value.encode()) for name, value in self.attributes.items())
-            attributes = (ber(0x30, ber(0x04, name), ber(0x31, ber(0x04, value))) for name, value in pairs)
-            yield ber(0x64, ber(0x04, base), ber(0x30, *attributes))
+        if self.find and ber_parts(request)[1][1] != b"\0":  # not the base alone
+            for dn, attributes in self.find(request).items() if code == 0 else ():
+                yield ber(0x64, ber(0x04, dn.encode()), ber(0x30, *(_attribute(*each) for each in attributes.items())))
+        elif code == 0 and self.visible:
+            one_each = (_attribute(name, [value]) for name, value in self.attributes.items())
+            yield ber(0x64, ber(0x04, base), ber(0x30, *one_each))
         yield ber(0x65, self._result(code))
 
     def _result(self, code: int) -> bytes:
         return ber(0x0A, bytes([code])) + ber(0x04) + ber(0x04, self.diagnosis.encode())
+
+
+def _attribute(name: str, values: list[str]) -> bytes:
+    return ber(0x30, ber(0x04, name.encode()), ber(0x31, *(ber(0x04, value.encode()) for value in values)))
 
 
 @contextmanager
