@@ -80,6 +80,14 @@ class TestCommandLine:
         assert "entrypoint" in imported
         assert not imported & {"jinja2", "ldap3", "structlog", "supervisor", "psutil", "subprocess", "ssl"}
 
+    def test_a_reader_that_has_seen_enough_is_no_bug(self, env_file: Path) -> None:
+        reader, writer = os.pipe()
+        os.close(reader)
+        command = [sys.executable, "-m", "entrypoint", "check", "mail-redis", f"--env-file={env_file}"]
+        done = subprocess.run(command, cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+        os.close(writer)
+        assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
+
     def test_without_a_plan_there_is_none_to_show(self) -> None:
         done = entrypoint("plan")
         assert done.returncode == 64
