@@ -26,7 +26,7 @@ DAY_S = 86_400
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 
 # What a person sets in .env for the file that a variable names in the container.
-_ON_THE_HOST = {
+ON_THE_HOST = {
     "TLS_CERTIFICATE": "TLS_FULLCHAIN_FILE",
     "TLS_KEY": "TLS_PRIVKEY_FILE",
     "TLS_CA": "TLS_CA_FILE",
@@ -38,24 +38,35 @@ _ON_THE_HOST = {
 def check_files(settings: object) -> None:
     """CheckError for the first file of authorities or DKIM keys that the service could not use."""
     if isinstance(settings, Trust):
-        _check_authorities("TLS_CA", settings.tls_ca)
+        check_authorities("TLS_CA", settings.tls_ca)
     if isinstance(settings, Ldap):
-        _check_authorities("LDAP_CA", settings.ldap_ca)
+        check_authorities("LDAP_CA", settings.ldap_ca)
     if isinstance(settings, Smarthost) and isinstance(settings, Exim) and settings.exim_dkim_selector:
         for path in _needed_dkim_keys(settings, settings.exim_local_domains):
-            _check_key("DKIM_KEYS", path)
+            check_key("DKIM_KEYS", path)
 
 
 def check_certificate(tls: Tls, hosts: tuple[str, ...]) -> None:
     """CheckError that names the variable, the file and the cure."""
-    certificate = _read("TLS_CERTIFICATE", tls.tls_certificate)
-    if "-----BEGIN CERTIFICATE-----" not in certificate:
-        raise _refusal("TLS_CERTIFICATE", tls.tls_certificate, "it has no certificate in PEM")
-    _check_key("TLS_KEY", tls.tls_key)
-    _check_pair(tls)
-    _check_dates(tls)
-    _check_names(tls, hosts)
-    _check_order(tls)
+    for refusal in refusals(tls, hosts):
+        raise refusal
+
+
+def refusals(tls: Tls, hosts: tuple[str, ...]) -> Iterator[CheckError]:
+    """Everything against certificate and key; only the files, as long as they are not what they should be."""
+    try:
+        certificate = _read("TLS_CERTIFICATE", tls.tls_certificate)
+        if "-----BEGIN CERTIFICATE-----" not in certificate:
+            raise _refusal("TLS_CERTIFICATE", tls.tls_certificate, "it has no certificate in PEM")
+        check_key("TLS_KEY", tls.tls_key)
+    except CheckError as refusal:
+        yield refusal
+        return
+    for check in (_check_pair, _check_dates, lambda pair: _check_names(pair, hosts), _check_order):
+        try:
+            check(tls)
+        except CheckError as refusal:
+            yield refusal
 
 
 def expiry(tls: Tls) -> float:
@@ -76,7 +87,8 @@ def doubts(tls: Tls) -> Iterator[str]:
         )
 
 
-def _check_authorities(variable: str, path: str) -> None:
+def check_authorities(variable: str, path: str) -> None:
+    """CheckError unless this file has certificates of authorities."""
     if path == SYSTEM_CA:
         return  # Debian's own, and large
     _read(variable, path)
@@ -103,14 +115,15 @@ def _read(variable: str, path: str) -> str:
     try:
         text = Path(path).read_text(encoding="latin-1")
     except OSError as error:
-        cure = f"mount it there, readable for group 0 (in .env: {_ON_THE_HOST[variable]}), or name another file"
+        cure = f"mount it there, readable for group 0 (in .env: {ON_THE_HOST[variable]}), or name another file"
         raise CheckError(f"cannot read {variable}={path}: {error.strerror}; {cure}") from None
     if not text.strip():
-        raise _refusal(variable, path, f"it is empty; set {_ON_THE_HOST[variable]} in .env to the file on the host")
+        raise _refusal(variable, path, f"it is empty; set {ON_THE_HOST[variable]} in .env to the file on the host")
     return text
 
 
-def _check_key(variable: str, path: str) -> None:
+def check_key(variable: str, path: str) -> None:
+    """CheckError unless this file has a private key without a passphrase."""
     if "PRIVATE KEY-----" not in _read(variable, path):
         raise _refusal(variable, path, "it has no private key in PEM")
     done = _openssl("pkey", "-noout", "-in", path, "-passin", "pass:")
