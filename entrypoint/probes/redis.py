@@ -14,7 +14,12 @@ _ACCESS = {"NOAUTH", "WRONGPASS", "NOPERM", "DENIED"}
 
 def ask_redis(talk: Talk, probe: Probe) -> str:
     if probe.password_file:
-        _log_in(talk, probe)
+        log_in(talk, read_password(probe), probe.user)
+    return ping(talk)
+
+
+def ping(talk: Talk) -> str:
+    """PONG."""
     talk.stage = "answer"
     reply = _command(talk, b"PING")
     if reply != "+PONG":
@@ -26,7 +31,7 @@ def memory(probe: Probe) -> tuple[int, int]:
     """Bytes in use, and the limit; 0: none."""
     with Talk(probe) as talk:
         if probe.password_file:
-            _log_in(talk, probe)
+            log_in(talk, read_password(probe), probe.user)
         talk.stage = "answer"
         reply = _command(talk, b"INFO", b"memory")
         if not reply.startswith("$"):
@@ -38,11 +43,11 @@ def memory(probe: Probe) -> tuple[int, int]:
         return int(found["used_memory"]), int(found["maxmemory"])
 
 
-def _log_in(talk: Talk, probe: Probe) -> None:
+def log_in(talk: Talk, password: bytes, user: str = "") -> None:
+    """AUTH with a password, and a user where there are several."""
     talk.stage = "login"
-    talk.secret = read_password(probe)
-    user = (probe.user.encode(),) if probe.user else ()
-    reply = _command(talk, b"AUTH", *user, talk.secret)
+    talk.secret = password
+    reply = _command(talk, b"AUTH", *((user.encode(),) if user else ()), password)
     if reply == "+OK":
         return
     if "without any password" in reply or "no password is set" in reply:

@@ -78,6 +78,14 @@ def read(
     return Reading(made, tuple(reader.warnings))
 
 
+def values(env: Mapping[str, str], known: Iterable[Var], read_file: ReadFile = read_file) -> dict[str, Any]:
+    """Each variable's value by name, None for one that is not set or wrong: for those who look at many services at
+    once, and go on where `read` stops.
+    """
+    reader = _Reader(env, known, read_file)
+    return {name: reader.value(name) for name in reader.by_name}
+
+
 def contradictions(settings: object) -> list[str]:
     """What the concerns' own `contradictions` methods find between their variables."""
     found: list[str] = []

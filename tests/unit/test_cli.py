@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -40,8 +42,11 @@ def entrypoint(
 
 @pytest.fixture
 def env_file(tmp_path: Path) -> Path:
-    file = tmp_path / ".env"
-    file.write_text(GOOD)
+    """A file that is good for mail-redis and mail-dnsmasq, with their folder."""
+    file, folder = tmp_path / ".env", tmp_path / "redis"
+    folder.mkdir()
+    folder.chmod(0o777)
+    file.write_text(f"{GOOD}REDIS_DATA={folder}\n")
     return file
 
 
@@ -99,22 +104,51 @@ class TestCheck:
         done = entrypoint("check", "mail-redis", "mail-dnsmasq", "--env-file", env_file)
         assert (done.returncode, done.stdout, done.stderr) == (0, "good for mail-redis, mail-dnsmasq\n", "")
 
-    def test_bad_ones_end_with_78_and_the_services_that_want_better(self, env_file: Path) -> None:
-        env_file.write_text(GOOD + "WAIT_S=long\nREDIS_PORT=0\n")
+    def test_bad_ones_end_with_78_and_a_table(self, env_file: Path) -> None:
+        env_file.write_text(env_file.read_text() + "WAIT_S=long\nREDIS_PORT=0\nLDAP_BA")
         done = entrypoint("check", "mail-redis", "mail-dnsmasq", "--env-file", env_file)
-        assert done.returncode == 78
-        assert done.stderr.splitlines() == [
-            "REDIS_PORT got '0', which is out of range: it accepts a port from 1 to 65535, for example 6379",
-            "    (mail-redis, mail-dnsmasq)",
-            "WAIT_S got 'long', which is no whole number: it accepts a number from 1 to 3600, for example 300",
-            "    (mail-redis, mail-dnsmasq)",
+        head, *rows, empty, summary = done.stdout.splitlines()
+        assert (done.returncode, head, empty) == (78, "LINE  LEVEL  FINDING", "")
+        assert [row[:13] for row in rows] == ["   4  error  ", "   5  error  ", "   6  error  "]
+        assert rows[0][13:].startswith("WAIT_S got 'long', which is no whole number: ")
+        assert all(row.endswith(" (mail-redis, mail-dnsmasq)") for row in rows[:2])
+        assert rows[2][13:] == "the line is not NAME=value"
+        assert summary == "3 errors (for mail-redis, mail-dnsmasq)"
+
+    def test_warnings_alone_end_with_1(self, env_file: Path) -> None:
+        env_file.write_text(env_file.read_text() + "TIMEZONE=UTC\n")
+        done = entrypoint("check", "mail-redis", "--env-file", env_file)
+        assert done.returncode == 1
+        assert done.stdout.splitlines() == [
+            "LINE  LEVEL    FINDING",
+            "   4  warning  TIMEZONE is an old name: write TZ (mail-redis)",
+            "",
+            "1 warning (for mail-redis)",
         ]
 
-    def test_a_half_written_file_ends_with_78_and_its_line(self, env_file: Path) -> None:
-        env_file.write_text(GOOD + "LDAP_BA")
-        done = entrypoint("check", "--env-file", env_file)
-        assert done.returncode == 78
-        assert done.stderr == f"entrypoint: cannot read the settings:\n  {env_file}, line 3: is not NAME=value\n"
+    def test_programs_get_everything_as_json(self, env_file: Path) -> None:
+        env_file.write_text(env_file.read_text() + "TIMEZONE=UTC\n")
+        done = entrypoint("check", "mail-redis", "--json", "--env-file", env_file)
+        assert json.loads(done.stdout) == {
+            "services": ["mail-redis"],
+            "findings": [
+                {
+                    "severity": "warning",
+                    "text": "TIMEZONE is an old name: write TZ",
+                    "variables": ["TIMEZONE"],
+                    "lines": [4],
+                    "services": ["mail-redis"],
+                }
+            ],
+        }
+
+    def test_the_network_is_asked_when_it_is_wanted(self, env_file: Path) -> None:
+        env_file.write_text(env_file.read_text() + "REDIS_IP=127.0.0.1\nREDIS_PORT=1\nMAIL_NETWORK=127.0.0.0/8\n")
+        changed = ("check", "mail-redis", f"--env-file={env_file}")
+        assert "redis://" not in entrypoint(*changed).stdout
+        asked = entrypoint(*changed, "--online").stdout
+        assert "redis://127.0.0.1:1\nRUNG" in asked
+        assert "cannot be reached from here (connection refused)" in asked
 
     def test_a_file_that_is_not_there_ends_with_78(self) -> None:
         done = entrypoint("check", "--env-file", "/nowhere/.env")
@@ -126,8 +160,41 @@ class TestCheck:
     def test_without_a_file_it_is_the_environment(self) -> None:
         env = {"DOMAIN": "example", "REDIS_PASSWORD": "x"}
         done = entrypoint("check", "mail-redis", env=env)
-        assert done.returncode == 0
-        assert done.stderr == "warning: DOMAIN: example has no dot and means example.de; write the full name\n"
+        assert done.returncode == 1
+        assert "DOMAIN: example has no dot and means example.de; write the full name" in done.stdout
+
+
+class TestCheckOnATerminal:
+    """The same, looked at by a person: colours, and sentences that fit."""
+
+    @staticmethod
+    def seen(env_file: Path, columns: int, **env: str) -> str:
+        """What comes on a terminal of this width."""
+        ours, theirs = pty.openpty()
+        command = [sys.executable, "-m", "entrypoint", "check", "mail-redis", f"--env-file={env_file}"]
+        variables = {"PATH": os.defpath, "COLUMNS": str(columns), **env}
+        with subprocess.Popen(command, cwd=ROOT, env=variables, stdout=theirs) as process:
+            os.close(theirs)
+            shown = b""
+            with contextlib.suppress(OSError):  # so a terminal ends
+                while part := os.read(ours, 65536):
+                    shown += part
+        os.close(ours)
+        assert process.returncode == 78
+        return shown.decode().replace("\r\n", "\n")
+
+    def test_long_sentences_go_on_below(self, env_file: Path) -> None:
+        env_file.write_text(env_file.read_text() + "REDIS_PORT=70000\n")
+        shown = self.seen(env_file, 80, NO_COLOR="1")
+        lines = shown.splitlines()
+        assert all(len(line) <= 80 for line in lines)
+        assert lines[1].startswith("   4  error  REDIS_PORT got '70000'")
+        assert lines[2].startswith(" " * 13)
+        assert "\x1b" not in shown
+
+    def test_there_is_colour(self, env_file: Path) -> None:
+        env_file.write_text(env_file.read_text() + "REDIS_PORT=70000\n")
+        assert "\x1b[31merror\x1b[0m" in self.seen(env_file, 80)
 
 
 class TestRender:

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrypoint.environment import examine, in_use, read_env_file
+from entrypoint.environment import Case, examine, in_use, parse, read_env_file
+from entrypoint.environment.findings import ERROR
 from entrypoint.errors import Refused, SettingsError
 from entrypoint.service import find, names
 from entrypoint.settings.reading import read
@@ -57,160 +58,7 @@ BAD = [
     ("A=1\nB C=1", 2, "is not NAME=value"),
     ("1A=2", 1, "is not NAME=value"),
     ("=x", 1, "is not NAME=value"),
-    ("<<<<<<< HEAD", 1, "is not NAME=value"),
-    ('A=1\n\nB="never', 3, 'B begins with ", which is never closed'),
-    ("A='x' y", 1, "A goes on after its closing '"),
-    ("A='it'\\''s'", 1, "A goes on after its closing '"),
-    ("A=\0\0\0", 1, "A has control characters; was the file written to its end?"),
-    ("A=(mail=$local_part)", 1, "A has $local_part…, in which Compose sees a variable"),
-    ('A="pa$word"', 1, "A has $word…, in which Compose sees a variable"),
-    ("A=(mail=${quote_ldap:$auth1})", 1, "A has ${…, in which Compose sees a variable"),
-    ("A=${B", 1, "A has ${…, in which Compose sees a variable"),
-]
-
-
-def env_file(folder: Path, text: str) -> Path:
-    file = folder / ".env"
-    file.write_text(text, encoding="utf-8")
-    return file
-
-
-@pytest.mark.parametrize(("text", "value"), LINES)
-def test_a_good_line(text: str, value: str, tmp_path: Path) -> None:
-    assert read_env_file(env_file(tmp_path, text))["A"] == value
-
-
-@pytest.mark.skipif(not COMPOSE, reason="needs docker compose")
-@pytest.mark.parametrize(("text", "value"), LINES)
-def test_compose_reads_it_as_we_do(text: str, value: str, tmp_path: Path) -> None:
-    compose = tmp_path / "compose.yaml"
-    compose.write_text("services: {x: {image: x, environment: [A]}}")
-    files = (f"--env-file={env_file(tmp_path, text)}", f"--file={compose}")
-    command = ["docker", "compose", *files, "config", "--format=json"]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    assert json.loads(done.stdout)["services"]["x"]["environment"]["A"].replace("$$", "$") == value
-
-
-@pytest.mark.parametrize(("text", "line", "reason"), BAD)
-def test_a_bad_line_is_told_with_its_number(text: str, line: int, reason: str, tmp_path: Path) -> None:
-    file = env_file(tmp_path, text)
-    with pytest.raises(SettingsError) as refused:
-        read_env_file(file)
-    (mistake,) = refused.value.mistakes
-    assert mistake.startswith(f"{file}, line {line}: {reason}")
-
-
-def test_all_bad_lines_are_told_at_once(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError) as refused:
-        read_env_file(env_file(tmp_path, "A=1\nwhat\nB='never\nC=1\nwhat?\n"))
-    assert [mistake.partition("line ")[2][:1] for mistake in refused.value.mistakes] == ["2", "3", "5"]
-
-
-def test_no_value_of_a_bad_line_is_shown(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError) as refused:
-        read_env_file(env_file(tmp_path, "LDAP_PASSWORD='s3cr3t\nX='s3cr3t' s3cr3t\ns3cr3t"))
-    assert "s3cr3t" not in str(refused.value)
-
-
-@pytest.mark.parametrize(
-    ("content", "reason"), [(None, "No such file or directory"), (b"A=\xff", "not UTF-8 text at byte 2")]
-)
-def test_an_unreadable_file_is_named(content: bytes | None, reason: str, tmp_path: Path) -> None:
-    file = tmp_path / ".env"
-    if content is not None:
-        file.write_bytes(content)
-    with pytest.raises(Refused) as refused:
-        read_env_file(file)
-    assert str(refused.value) == f"cannot read {file}: {reason}"
-
-
-@given(value=st.text(st.characters(codec="utf-8", exclude_characters="\0\r")))
-def test_single_quotes_keep_every_value(value: str, tmp_path_factory: pytest.TempPathFactory) -> None:
-    if value.endswith("\\") or "\\'" in value:
-        return  # the one thing that single quotes cannot hold
-    quoted = value.replace("'", "\\'")
-    assert read_env_file(env_file(tmp_path_factory.getbasetemp(), f"A='{quoted}'\nB=1")) == {"A": value, "B": "1"}
-
-
-@given(text=st.text("AB=:'\"\\$#{}- \n\ta1\r", max_size=40))
-def test_any_text_is_read_or_refused(text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
-    try:
-        found = read_env_file(env_file(tmp_path_factory.getbasetemp(), text))
-    except SettingsError as refused:
-        found = dict.fromkeys(refused.mistakes, "")
-    assert all(found) or not found
-
-
-class TestExamine:
-    MINIMAL = Path(__file__).parents[2] / "examples/minimal.env"
-
-    @pytest.fixture
-    def minimal(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, str]:
-        """The example, with its files beside it."""
-        env = read_env_file(self.MINIMAL)
-        monkeypatch.chdir(tmp_path)
-        for name in env:
-            if name.endswith("_FILE") and env[name].startswith("./"):
-                (tmp_path / env[name]).parent.mkdir(exist_ok=True)
-                (tmp_path / env[name]).write_text("x")
-        return env
-
-    def test_the_minimal_example_is_complete(self, minimal: dict[str, str]) -> None:
-        findings = examine(in_use(map(find, names()), minimal), minimal)
-        assert (dict(findings.mistakes), findings.warnings) == ({}, ())
-
-    def test_every_line_of_the_minimal_example_is_needed_or_a_good_idea(self, minimal: dict[str, str]) -> None:
-        services = in_use(map(find, names()), minimal)
-        needless = set()
-        for name in minimal:
-            env = {n: t for n, t in minimal.items() if n != name}
-            if not examine(services, env).mistakes:
-                needless.add(name)
-        # Two have defaults that only few want; the service's own check looks at the certificate, at its start.
-        assert needless == {"TZ", "TLS_FULLCHAIN_FILE", "TLS_PRIVKEY_FILE"}
-
-    def test_a_mistake_is_told_once_with_all_services_that_have_it(self, minimal: dict[str, str]) -> None:
-        findings = examine(in_use(map(find, names()), minimal), minimal | {"WAIT_S": "x", "LDAP_HOST": "x"})
-        assert len(findings.mistakes["LDAP_HOST is not known: LDAP_HOSTS?"]) == len(names())
-        (wait,) = (who for mistake, who in findings.mistakes.items() if mistake.startswith("WAIT_S"))
-        assert {"imap", "rspam", "mail-redis"} < set(wait)
-
-    def test_a_warning_is_told_once(self, minimal: dict[str, str]) -> None:
-        findings = examine(in_use(map(find, names()), minimal), minimal | {"DOMAIN": "example"})
-        assert findings.warnings == ("DOMAIN: example has no dot and means example.de; write the full name",)
-
-    def test_what_only_compose_uses_is_looked_at_too(self, minimal: dict[str, str]) -> None:
-        findings = examine([], minimal | {"SMTP_PORT": "x:y"})
-        (mistake,) = findings.mistakes
-        assert mistake.startswith("SMTP_PORT got 'x:y', which is no ")
-
-    def test_a_missing_secret_is_told(self, minimal: dict[str, str]) -> None:
-        findings = examine([find("imap")], minimal | {"LDAP_PASSWORD_FILE": "./none"})
-        (mistake,) = findings.mistakes
-        assert mistake.startswith(
-            "LDAP_PASSWORD_FILE names './none', which cannot be read: No such file or directory: "
-        )
-
-    def test_a_path_in_the_container_is_believed(self, minimal: dict[str, str]) -> None:
-        env = minimal | {"LDAP_PASSWORD_FILE": "/run/secrets/x", "RELAY_LOGINS_FILE": "/run/secrets/y"}
-        assert not examine(in_use(map(find, names()), minimal), env).mistakes
-
-    @pytest.mark.parametrize(
-        ("profiles", "expected"),
-        [
-            ("", {"imap", "rspam"}),
-            ("local", {"imap"}),
-            ("global", {"rspam"}),
-            ("local,demo", {"imap", "ldap"}),
-            ("mailman", set()),
-        ],
-    )
-    def test_only_services_that_compose_starts_are_looked_at(self, profiles: str, expected: set[str]) -> None:
-        some = map(find, ("imap", "rspam", "ldap"))
-        assert {service.name for service in in_use(some, {"COMPOSE_PROFILES": profiles})} == expected
-
-
-def test_an_old_installations_file_works(tmp_path: Path) -> None:
+    ("def test_an_old_installations_file_works(tmp_path: Path) -> None:
     """As the older installation's documentation has it, in the quotes that Compose 2 wants."""
     old = """
 DOMAIN=faudin
@@ -244,10 +92,10 @@ vmail_uid=5000
 TIMEZONE=Europe/Berlin
 """
     env = read_env_file(env_file(tmp_path, old))
-    findings = examine(in_use(map(find, names()), env), env)
-    assert dict(findings.mistakes) == {}
+    findings = examine(Case(env, tuple(in_use(map(find, names()), env))))
+    assert [found.text for found in findings if found.severity == ERROR] == []
     unused = ("CLAMAVLIB", "MM3_DATA_DIR", "EXIM_INT_MM3_DOMAINS")  # and HAVE_MM3=no says what is so anyway
-    assert set(findings.warnings) == {
+    assert {found.text for found in findings} == {
         "DOMAIN: faudin has no dot and means faudin.de; write the full name",
         "REDIS_PRODECTED_MODE is an old name: write REDIS_PROTECTED_MODE",
         "RSPAMD_password is an old name: write RSPAM_password",
