@@ -39,10 +39,10 @@ _FOR_THE_WORLD = {"LDAP_GROUP": GROUP, "MAIL_NETWORK": "192.0.2.0/24", "EXIM_DKI
 }
 
 
-def world_with_members(folder: Path) -> World:
+def world_with_members(folder: Path, more: Sequence[Member] = ()) -> World:
     """Authority, certificate, passwords and LDIF."""
     passwords = {"LDAP_PASSWORD": READER_PASSWORD, "alice": ALICE_PASSWORD}
-    return make_world(folder, SETTINGS | _FOR_THE_WORLD, MEMBERS, passwords)
+    return make_world(folder, SETTINGS | _FOR_THE_WORLD, (*MEMBERS, *more), passwords)
 
 
 def mounted(world: World) -> dict[str, Path]:
