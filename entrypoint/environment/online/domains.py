@@ -48,7 +48,7 @@ def _resolver(case: Case, made: list[Resolver]) -> Told:
     try:
         from dns.resolver import NoResolverConfiguration, Resolver
     except ImportError:
-        raise Skipped("dnspython is not installed") from None
+        raise Skipped("dnspython is not installed, which only the host needs: pip install 'postern[host]'") from None
     upstream = case.value("DNS_UPSTREAM") or ("system",)
     try:
         resolver = Resolver(configure=upstream == ("system",))
