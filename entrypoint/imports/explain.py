@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from entrypoint.environment import examine, in_use
+from entrypoint.environment import Case, examine, in_use
+from entrypoint.environment.findings import ERROR
 from entrypoint.imports import docker_dovecot, docker_mailserver
 from entrypoint.imports.assignment import assignment
 from entrypoint.imports.findings import NONE, UNSET, YOU, Finding, Outcome, Rule, you
@@ -56,7 +57,9 @@ class Imported:
     @cached_property
     def _mistakes(self) -> list[str]:
         """Files of secrets are not there yet."""
-        return [text for text in sorted(examine(self._services(), self.sets).mistakes) if "cannot be read" not in text]
+        findings = examine(Case(self.sets, tuple(self._services())))
+        texts = sorted(found.text for found in findings if found.severity == ERROR)
+        return [text for text in texts if "cannot be read" not in text]
 
 
 def read(system: str, source: Source) -> Imported:

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from entrypoint.environment import examine, in_use, read_env_file
+from entrypoint.environment import Case, examine, in_use, read_env_file
+from entrypoint.environment.findings import ERROR
 from entrypoint.errors import Refused, Unavailable, UsageError
 from entrypoint.imports import docker_mailserver, dotenv, explain, report
 from entrypoint.imports.assignment import assignment
@@ -55,8 +56,9 @@ def entrypoint(*arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProc
     return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
 
 
-def mistakes(env: dict[str, str]) -> dict[str, list[str]]:
-    return dict(examine(in_use([find(name) for name in names()], env), env).mistakes)
+def mistakes(env: dict[str, str]) -> list[str]:
+    case = Case(env, tuple(in_use([find(name) for name in names()], env)))
+    return [found.text for found in examine(case) if found.severity == ERROR]
 
 
 class TestComposeFile:
@@ -370,7 +372,7 @@ class TestDirectory:
         env = read_env_file(tmp_path / ".env")
         assert env == found.sets
         assert "\n# DOVECOT_PASS_FILTER=(&(objectClass=person)(mail=%u)): " in (tmp_path / ".env").read_text()
-        assert mistakes({**FILLED, **env}) == {}
+        assert mistakes({**FILLED, **env}) == []
 
 
 class TestOlderInstallation:

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from entrypoint.cli import main
-from entrypoint.environment import examine, in_use, read_env_file
+from entrypoint.environment import Case, examine, in_use, read_env_file
+from entrypoint.environment.findings import ERROR
 from entrypoint.reference import env_file, markdown
 from entrypoint.reference.catalogue import COMPOSE_OWN, sections
 from entrypoint.service import find, known_variables, names
@@ -133,9 +134,9 @@ class TestFullEnv:
                 (tmp_path / v.file_sample.partition("=")[2]).write_text(f"{v.example or 's3cr3t'}\n")
         env = given(tmp_path, re.sub(r"(?m)^#(?=\w+=)", "", FULL))
         assert len(env) == len(EVERY)
-        findings = examine(in_use([find(name) for name in names()], env), env)
-        assert dict(findings.mistakes) == {}
-        assert {warning.partition(":")[0] for warning in findings.warnings} == {
+        findings = examine(Case(env, tuple(in_use([find(name) for name in names()], env))))
+        assert [found.text for found in findings if found.severity == ERROR] == []
+        assert {found.text.partition(":")[0] for found in findings} == {
             name for name, v in EVERY.items() if not v.kind.used and name != "HAVE_MM3"
         }
 
