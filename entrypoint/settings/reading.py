@@ -17,6 +17,8 @@ from entrypoint.settings.schema import Like, Secret, Var, short, variables
 
 C = TypeVar("C")
 ReadFile = Callable[[Var, Path], str]
+# For a secret that is made at the first start, where none has been made: on the host, for `check` and `render`.
+STAND_IN = "made at the first start"
 
 _LARGEST = 256 * 1024
 
@@ -42,6 +44,14 @@ def read_file(_v: Var, path: Path) -> str:
     if not text.strip():
         raise ValueError("which is empty")
     return text.removesuffix("\n").removesuffix("\r")
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        path.stat()
+    except OSError:  # also of a folder that is none of ours: exists() would raise
+        return False
+    return True
 
 
 def _text(path: Path) -> str:
@@ -169,8 +179,17 @@ class _Reader:
             if note := v.kind.note(given.text):
                 self.warnings.append(f"{v.name}: {note}")
             return value
-        default = self._default(v)
+        default = self._made(v) if v.generated else self._default(v)
         return None if default is None else _parse(v, default)
+
+    def _made(self, v: Var) -> _Given:
+        """The one that a container has made; elsewhere, or before, a text that stands for it."""
+        if not _is_there(v.file):
+            return _Given(STAND_IN, f"{v.name} is by default")
+        try:
+            return _Given(self.read_file(v, v.file), f"{v.file} holds")
+        except ValueError as error:
+            raise ValueError(f"{v.name} is not set, and kept in {v.file}, {error}") from None
 
     def _given(self, v: Var) -> _Given | None:
         names = [name for name in v.spellings() if self.env.get(name, "").strip()]

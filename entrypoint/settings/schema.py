@@ -16,6 +16,7 @@ import dataclasses
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar, dataclass_transform
 
 T = TypeVar("T")
@@ -119,6 +120,12 @@ class Var:
     old: tuple[str, ...]
     secret: bool
     since: str  # the version that had it first
+    generated: str = ""  # folder on a volume where one is made when none is given
+
+    @property
+    def file(self) -> Path:
+        """Where one that was made is kept."""
+        return Path(self.generated) / self.name
 
     def spellings(self) -> list[str]:
         """Every name under which the environment may give this variable."""
@@ -158,9 +165,14 @@ def var(
     old: tuple[str, ...] = (),
     secret: bool = False,
     since: str = "0.1.0",
+    generated: str = "",
 ) -> Any:
-    """A field of a concern. `default` is written as a person would; None means "not set"."""
-    return field(metadata={"var": Var(name, kind, meaning, default, example, old, secret, since)})
+    """A field of a concern. `default` is written as a person would; None means "not set".
+
+    `generated`, for secrets that nobody outside needs: a folder on a volume of all services that have this variable.
+    The first of them to start makes one there when none is given (see entrypoint.generated).
+    """
+    return field(metadata={"var": Var(name, kind, meaning, default, example, old, secret, since, generated)})
 
 
 class _Frozen:
