@@ -14,6 +14,7 @@ from entrypoint import __version__
 from entrypoint.certificates import check_certificate, check_files, doubts, expiry
 from entrypoint.check import run_all
 from entrypoint.copies import copies, insist_on_same, originals, secret_files, signatures, with_copies
+from entrypoint.generated import make_missing
 from entrypoint.logs import configure
 from entrypoint.plan import (
     LOOK_FILE,
@@ -67,6 +68,7 @@ def make(service: Service[Any], env: Mapping[str, str], *, log_format: str = "")
 
     Files are remembered as they were before they were read: a change in the meantime is found then.
     """
+    make_missing(service, env)
     watch = signatures(secret_files(service, env))
     given = load(service, env, log_format=log_format)
     watch |= signatures(originals(service, given))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from entrypoint.errors import CheckError
+from entrypoint.generated import wanted
 from entrypoint.service import Service
 from entrypoint.settings.concerns import SYSTEM_CA, Exim, Ldap, Smarthost, Tls, Trust
 from entrypoint.settings.schema import variables
@@ -69,10 +70,10 @@ def _pem(path: str) -> str:
 
 
 def secret_files(service: Service[Any], env: Mapping[str, str]) -> list[str]:
-    """The files that NAME_FILE variables of the service name."""
+    """The files that NAME_FILE variables of the service name, and those of secrets that were made."""
     found = variables(service.settings).values()
     names = (name for v in found if v.secret for name in v.spellings() if name.endswith("_FILE"))
-    return [env[name] for name in names if "/" in env.get(name, "")]
+    return [*(env[name] for name in names if "/" in env.get(name, "")), *(str(v.file) for v in wanted(service, env))]
 
 
 def originals(service: Service[Any], settings: Any) -> list[str]:

@@ -27,7 +27,10 @@ _CURES = {
     ("ldap", "tls"): "check LDAP_HOSTS, LDAP_CA and the server's certificate",
     ("ldap", "login"): "check LDAP_USER and LDAP_PASSWORD",
     ("ldap", "answer"): "check LDAP_HOSTS and LDAP_BASE",
-    ("redis", "login"): "check REDIS_PASSWORD, which must be the same for both services",
+    ("redis", "login"): (
+        "check REDIS_PASSWORD, which must be the same for both services; one that is made at the first start "
+        "is shared by the volume PASSWORDS_DATA only: at different places, give REDIS_PASSWORD to both"
+    ),
 }
 _CURES_OF_ANY_KIND = {
     "name": "check the host name",

@@ -25,6 +25,9 @@ from entrypoint.settings.relays import Relay, RelayLogin, relay, relay_logins, r
 from entrypoint.settings.schema import Like, Secret, concern, short, var
 
 SYSTEM_CA = "/etc/ssl/certs/ca-certificates.crt"
+# Where passwords that are made at the first start are kept: on a volume of mail-redis and rspam, and on rspam's own.
+SHARED_PASSWORDS = "/var/lib/passwords"
+CONSOLE_PASSWORDS = "/var/lib/rspamd"
 OFF = "no"
 ON = "yes"
 
@@ -471,7 +474,13 @@ class Smarthost:
 class Redis:
     """mail-redis, for all who use it."""
 
-    redis_password: Secret = var(kinds.text, "password of mail-redis", secret=True)
+    redis_password: Secret = var(
+        kinds.text,
+        "password of mail-redis; to be given where rspam does not run on the same machine",
+        default=None,
+        secret=True,
+        generated=SHARED_PASSWORDS,
+    )
 
 
 @concern
@@ -502,22 +511,23 @@ class Scan:
 class Rspam(Redis, Scan):
     """rspamd."""
 
-    # Optional: without them the console is closed, which is better than a password that nobody knows.
-    rspam_password: Secret | None = var(
+    rspam_password: Secret = var(
         kinds.text,
-        "password of the console, to read; a text or a hash of rspamadm pw; not set: no console",
+        "password of the console, to read; a text or a hash of rspamadm pw",
         default=None,
         name="RSPAM_password",
         old=("RSPAMD_password",),
         secret=True,
+        generated=CONSOLE_PASSWORDS,
     )
-    rspam_enable_password: Secret | None = var(
+    rspam_enable_password: Secret = var(
         kinds.text,
         "password of the console, to learn and to change; a text or a hash of rspamadm pw",
         default=None,
         name="RSPAM_enable_password",
         old=("RSPAMD_enable_password",),
         secret=True,
+        generated=CONSOLE_PASSWORDS,
     )
     rspam_neighbours: tuple[str, ...] = var(
         kinds.neighbours,
@@ -539,18 +549,11 @@ class Rspam(Redis, Scan):
     rspam_dns_lists: bool = var(kinds.boolean, "ask DNS lists about hosts and links", default=ON)
 
     def contradictions(self) -> Iterator[str]:
-        """The three scores are steps, one above the other; and rspamd would take one password for the other."""
+        """The three scores are steps, one above the other."""
         if not self.sa_tag <= self.sa_tag2 <= self.sa_kill:
             yield (
                 f"SA_TAG={self.sa_tag:g}, SA_TAG2={self.sa_tag2:g} and SA_KILL={self.sa_kill:g} do not rise: they "
                 "accept scores of which none is below the one before, for example SA_TAG=3, SA_TAG2=6.31 and SA_KILL=15"
-            )
-        if (self.rspam_password is None) != (self.rspam_enable_password is None):
-            names = ("RSPAM_password", "RSPAM_enable_password")
-            have, miss = names if self.rspam_password is not None else reversed(names)
-            yield (
-                f"{have} got a value, and {miss} nothing: they need each other; set both, for example "
-                f"{miss}_FILE=./secrets/{miss.lower().replace('_', '-')}, or none"
             )
 
 
@@ -692,6 +695,7 @@ class Compose(Mailman):  # whoever reads an .env is told of what does nothing ye
     )
     dnsmasq_hosts_dir: str = _host_folder("files of further hosts for mail-dnsmasq", "./local/hosts.d")
     dnsmasq_config_dir: str = _host_folder("further configuration of mail-dnsmasq", "./local/dnsmasq.d")
+    passwords_data: str = _host_folder("the password of mail-redis, if none is given", "passwords")
     ldap_data: str = _host_folder("the embedded directory", "ldap")
     ldap_members_file: str | None = _host_file(
         "the members of the embedded directory, as LDIF", "./secrets/members.ldif", "./local/members.ldif"

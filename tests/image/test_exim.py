@@ -127,7 +127,7 @@ def neighbours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Neighbours]
 @contextmanager
 def neighbourhood(folder: Path) -> Iterator[Neighbours]:
     """Directory, DNS, Redis and rspamd, healthy, with a world in this folder."""
-    world = make_world(folder, SETTINGS, passwords={"LDAP_PASSWORD": PASSWORD})
+    world = make_world(folder, SETTINGS, passwords={"LDAP_PASSWORD": PASSWORD, "REDIS_PASSWORD": "s0me password"})
     # A relay that DNS knows by another name in the end, as large providers have it.
     records = (f"host-record=edge.{RELAY},{SETTINGS['SINK_IP']}", f"cname={RELAY},edge.{RELAY}")
     (world.folder / "dnsmasq.d" / "relay.conf").write_text("".join(f"{record}\n" for record in records))

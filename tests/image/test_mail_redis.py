@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -98,7 +100,7 @@ def test_another_port() -> None:
 @pytest.mark.parametrize(
     ("wrong", "named"),
     [
-        ({"REDIS_PASSWORD": ""}, "REDIS_PASSWORD or REDIS_PASSWORD_FILE is missing"),
+        ({"REDIS_PASSWORD": " ", "REDIS_PORT": "0"}, "REDIS_PORT"),
         ({"REDIS_PORT": "0"}, "REDIS_PORT"),
         ({"REDIS_MAXMEMORY": "1M"}, "REDIS_MAXMEMORY"),
     ],
@@ -165,3 +167,54 @@ def test_memory_that_runs_out_is_told_in_time() -> None:
             ("warning", "a measure is bad"),
             ("info", "a measure is good again"),
         ]
+
+
+class TestMadePassword:
+    """Nobody has given a password."""
+
+    ENV: ClassVar = {name: text for name, text in ENV.items() if name != "REDIS_PASSWORD"}
+    FILE = "/var/lib/passwords/REDIS_PASSWORD"
+
+    @pytest.fixture
+    def volume(self) -> Iterator[str]:
+        name = f"postern-test-{uuid.uuid4()}"
+        docker("volume", "create", name)
+        yield name
+        docker("volume", "rm", "--force", name, check=False)
+
+    def test_it_is_made_once_and_the_same_for_all_services_and_starts(self, volume: str) -> None:
+        """Two that start at the same time, under different users, and one of them a second time."""
+        options = [f"--volume={volume}:/var/lib/passwords"]
+        one = container("redis", env=self.ENV, options=[*options, "--user=5063:0"])
+        two = container("redis", env=self.ENV, options=[*options, "--user=10007:0"])
+        with one as first, two as second:
+            for server in (first, second):
+                server.wait_healthy()
+            made = first.run("cat", self.FILE).strip()
+            assert len(made) == 43
+            assert made == second.run("cat", self.FILE).strip()
+            assert first.run("stat", "-c", "%a %g", self.FILE).strip() == "640 0"
+            assert first.run("ls", "-A", "/var/lib/passwords").split() == ["REDIS_PASSWORD"]
+            for server in (first, second):
+                assert redis(server, "PING", password=made) == "PONG"
+                assert "NOAUTH" in redis(server, "PING", password="")
+            first.stop()
+            first.start()
+            wait_until(lambda: redis(first, "PING", password=made) == "PONG", 30, "the same password")
+            assert made not in first.logs() + second.logs()
+            assert made not in first.run("sh", "-c", "cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline", check=False)
+
+    def test_who_removes_it_gets_another(self, volume: str) -> None:
+        """Without a restart of the container: its file is watched as a secret of a person is."""
+        with container("redis", env=self.ENV, options=[f"--volume={volume}:/var/lib/passwords"]) as server:
+            server.wait_healthy()
+            old = server.run("cat", self.FILE).strip()
+            server.run("rm", self.FILE)
+            new = wait_until(lambda: server.run("cat", self.FILE, check=False).strip(), 30, "another one")
+            wait_until(lambda: redis(server, "PING", password=new) == "PONG", 30, "the new password is used")
+            assert "WRONGPASS" in redis(server, "PING", password=old)
+
+    def test_without_a_volume_the_cure_is_told(self) -> None:
+        with container("redis", env=self.ENV) as refused:
+            assert refused.wait_end() == 78
+            assert "mount a volume at /var/lib/passwords" in refused.logs()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
+import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.containers import Container, container, network, wait_until
+from tests.containers import Container, container, docker, network, wait_until
 
 pytestmark = pytest.mark.image
 
@@ -217,13 +218,6 @@ def test_while_clamav_is_away_mail_has_to_wait(net: str) -> None:
         assert scan(running, message(GTUBE), INSIDE)["action"] == "reject"
 
 
-def test_without_passwords_the_console_is_closed(net: str) -> None:
-    with rspamd(net) as running:
-        with pytest.raises(urllib.error.URLError, match="refused"):
-            console(running, "stat", "")
-        assert "Messages scanned" in running.run("rspamc", "stat")
-
-
 def test_with_all_of_debians_rules_it_stops_with_0_and_starts_again_the_same(net: str) -> None:
     """With the lists on the internet too, which nobody reaches here: rspamd goes on without."""
     with rspamd(net, {"RSPAM_MAPS_ONLINE": "yes", "RSPAM_DNS_LISTS": "yes"}) as running:
@@ -248,7 +242,7 @@ def test_patterns_are_not_compiled_again(net: str) -> None:
     ("wrong", "named"),
     [
         ({"SA_TAG2": "20"}, "SA_TAG2=20"),
-        ({"RSPAM_password": "x"}, "RSPAM_enable_password"),
+        ({"RSPAM_REDIS_DB": "x"}, "RSPAM_REDIS_DB"),
         ({"RSPAM_NEIGHBOURS": "b.example.org"}, "RSPAM_NEIGHBOURS"),
     ],
 )
@@ -277,3 +271,32 @@ def test_a_wrong_password_of_redis_ends_the_start_at_once(net: str) -> None:
         assert refused.wait_end() == 78
         assert "the password is wrong" in refused.logs()
         assert "another one" not in refused.logs()
+
+
+def test_passwords_that_nobody_has_given_are_made_and_shared(net: str) -> None:
+    """mail-redis and rspam agree by their volume; the console's are on rspam's own; without the volume it is told."""
+    env = {name: text for name, text in ENV.items() if name != "REDIS_PASSWORD"} | {"REDIS_IP": f"{NET}.14"}
+    volume = f"postern-test-{uuid.uuid4()}"
+    docker("volume", "create", volume)
+    shared = [f"--volume={volume}:/var/lib/passwords", f"--network={net}"]
+    try:
+        with (
+            container("redis", env=env, options=[*shared, f"--ip={NET}.14"]) as redis,
+            container("rspamd", env=env, options=[*shared, "--user=12345:0"]) as running,
+        ):
+            redis.wait_healthy()
+            running.wait_healthy()
+            look, change = (running.run("cat", f"/var/lib/rspamd/{name}").strip() for name in CONSOLE)
+            assert look != change
+            assert console(running, "stat", "made at the first start") in (401, 403)
+            assert console(running, "stat", look) == 200
+            assert console(running, "learnspam", look, message(SPAM)) in (401, 403)
+            assert console(running, "learnspam", change, message(SPAM)) == 200
+            of_redis = running.run("cat", "/var/lib/passwords/REDIS_PASSWORD").strip()
+            assert [word for word in (look, change, of_redis) if word in running.logs() + redis.logs()] == []
+            other = ["--tmpfs=/var/lib/passwords:mode=0770", f"--network={net}"]
+            with container("rspamd", env=env, options=other) as elsewhere:
+                assert elsewhere.wait_end() == 78
+                assert "at different places, give REDIS_PASSWORD to both" in elsewhere.logs()
+    finally:
+        docker("volume", "rm", "--force", volume, check=False)

@@ -76,7 +76,7 @@ def project() -> Iterator[dict[str, str]]:
             ALL_WRONG,
             ["LDAP_HOSTS", "LDAP_BASE", "MESSAGE_SIZE_LIMIT", "TZ", "MAILBOX_SIZE_LIMIT"],
         ),
-        ("mail-redis", "DOMAIN=example.test\n", ["REDIS_PASSWORD or REDIS_PASSWORD_FILE is missing"]),
+        ("ldap", "DOMAIN=example.test\n", ["LDAP_PASSWORD or LDAP_PASSWORD_FILE is missing"]),
         ("mail-redis", "DOMAIN=example.test\nREDIS_PASSWORD_FILE=/nonexistent/file\n", ["/nonexistent/file"]),
     ],
     ids=["nothing", "only the domain", "all wrong", "no password", "no such file"],

@@ -216,20 +216,29 @@ class TestRun:
     """What happens before any file is touched; the rest is for containers (tests/image)."""
 
     def test_refused_settings_end_with_78(self) -> None:
-        done = entrypoint("run", "mail-redis", env={"DOMAIN": "example.org"})
+        done = entrypoint("run", "ldap", env={"DOMAIN": "example.org", "LDAP_BASE": "dc=x", "LDAP_USER": "cn=x"})
         assert done.returncode == 78
         assert done.stderr == (
             "entrypoint: cannot read the settings:\n"
-            "  REDIS_PASSWORD or REDIS_PASSWORD_FILE is missing: password of mail-redis "
-            "(a text of one line, best in a file: REDIS_PASSWORD_FILE=./secrets/redis-password)\n"
+            "  LDAP_PASSWORD or LDAP_PASSWORD_FILE is missing: password of LDAP_USER "
+            "(a text of one line, best in a file: LDAP_PASSWORD_FILE=./secrets/ldap-password)\n"
+        )
+
+    def test_a_password_that_cannot_be_made_is_refused_with_the_cure(self) -> None:
+        done = entrypoint("run", "mail-redis", env={"DOMAIN": "example.org"})
+        assert done.returncode == 78
+        assert done.stderr == (
+            "entrypoint: cannot make /var/lib/passwords/REDIS_PASSWORD, as REDIS_PASSWORD is not set: No such file or "
+            "directory; mount a volume at /var/lib/passwords in which group 0 may write, or give REDIS_PASSWORD or "
+            "REDIS_PASSWORD_FILE\n"
         )
 
     def test_as_json_a_refusal_is_one_event_on_one_line(self) -> None:
-        done = entrypoint("run", "mail-redis", env={"DOMAIN": "example.org", "LOG_FORMAT": "json"})
+        done = entrypoint("run", "mail-redis", env={"DOMAIN": "example.org", "REDIS_PORT": "0", "LOG_FORMAT": "json"})
         (line,) = done.stderr.splitlines()
         event = json.loads(line)
         assert (event["level"], event["service"], event["program"]) == ("error", "mail-redis", "entrypoint")
-        assert "REDIS_PASSWORD_FILE is missing" in event["event"]
+        assert "REDIS_PORT got '0'" in event["event"]
 
     def test_a_bug_ends_with_70_and_a_traceback(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

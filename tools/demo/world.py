@@ -25,7 +25,7 @@ OUTSIDE = "outside.test"
 SINK = f"sink.{OUTSIDE}"
 CLIENT = f"client.{OUTSIDE}"
 SERVICES = ("imap", "mail", "smtp", "mailout", "smarthost", "ldap")
-STACK_PASSWORDS = ("LDAP_PASSWORD", "REDIS_PASSWORD", "RSPAM_password", "RSPAM_enable_password")
+STACK_PASSWORDS = ("LDAP_PASSWORD",)
 # Strings of a TXT record have 255 bytes at most (RFC 1035); what reads the record joins them.
 TXT_STRING = 255
 
@@ -104,7 +104,7 @@ def fill(folder: Path, settings: Mapping[str, str], members: Sequence[Member], g
     passwords = {member.uid: given.get(member.uid) or password() for member in members}
     for uid, text in passwords.items():
         password_file(folder, uid).write_text(text)
-    for name in STACK_PASSWORDS:
+    for name in {*STACK_PASSWORDS, *(given.keys() - passwords.keys())}:
         (folder / "secrets" / name).write_text(given.get(name) or password())
     base, group = settings["LDAP_BASE"], settings["LDAP_GROUP"]
     ldif = people.directory(members, passwords, domain=settings["DOMAIN"], base=base, group=group)
