@@ -38,7 +38,8 @@ class Service(Generic[S]):
 
     name: str
     image: str
-    profile: str = "local"  # of the compose file: local, global, or one that is off unless it is named
+    # Of the compose file: local, global, or others, which are off unless they are named.
+    profiles: tuple[str, ...] = ("local",)
     settings: type[S]
     programs: Callable[[S], tuple[Program, ...]]
     probes: Callable[[S], tuple[Probe, ...]]

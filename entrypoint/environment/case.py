@@ -46,7 +46,7 @@ def profiles(env: Mapping[str, str]) -> list[str]:
 def in_use(services: Iterable[Service[Any]], env: Mapping[str, str]) -> list[Service[Any]]:
     """The services that `env` lets Compose start."""
     wanted = profiles(env)
-    return [service for service in services if service.profile in wanted or "*" in wanted]
+    return [service for service in services if "*" in wanted or not set(service.profiles).isdisjoint(wanted)]
 
 
 @dataclass(frozen=True)

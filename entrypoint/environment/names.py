@@ -54,7 +54,7 @@ def _our_beginnings(case: Case) -> set[str]:
 
 def _profiles(case: Case) -> Iterator[Finding]:
     """A profile that nobody has starts nothing, and Compose does not say so."""
-    known = {service.find(name).profile for name in service.names()} | {_BUILD, "*"}
+    known = {profile for name in service.names() for profile in service.find(name).profiles} | {_BUILD, "*"}
     used = {name for name in profiles(case.env) if name in known}
     for name in profiles(case.env):
         if name in known or any(name in text for text in case.compose_texts):

@@ -11,17 +11,19 @@ from typing import Any
 from entrypoint import service
 from entrypoint.errors import UsageError
 from entrypoint.settings import concerns
+from entrypoint.settings.reading import STAND_IN
 from entrypoint.settings.schema import REQUIRED, Kind, Like, Var, variables
 
 COMPOSE = "docker-compose.yaml"
 
-_PROFILE = "(?:local|global|demo|build)"
+_PROFILE = "(?:local|global|directory|demo|build)"
 # What Compose itself reads; the settings do not know it.
 COMPOSE_OWN = (
     Var(
         name="COMPOSE_PROFILES",
         kind=Kind("profiles, separated by commas", str, pattern=rf"\s*{_PROFILE}(?:\s*,\s*{_PROFILE})*\s*"),
-        meaning="which services are started: local: one set per location, global: one set for all, demo: to try out",
+        meaning="which services are started: local: one set per location, global: one set for all, directory: the "
+        "embedded directory, demo: to try out",
         default="local,global",
         example="local",
         old=(),
@@ -108,6 +110,8 @@ def is_exact(found: Iterable[Section], word: str) -> bool:
 
 def default_words(v: Var) -> str:
     """The default as a person would write it, or what is to be known about none; "" for none."""
+    if v.generated:
+        return STAND_IN
     if v.default is REQUIRED:
         return "required"
     return "" if v.default is None else str(v.default)

@@ -63,6 +63,8 @@ def _comment(v: Var) -> list[str]:
 def _what_follows(v: Var) -> str:
     if v.default is REQUIRED:
         return "required, for example:"
+    if v.generated:
+        return f"{default_words(v)}; or give one, for example:"
     if v.default in {None, ""}:
         return "not set by default, for example:"
     return f"for example {v.example}; by default:" if v.example else "by default:"

@@ -105,8 +105,9 @@ def _required(names: set[str], service_name: str) -> list[Schema]:
     if service_name:
         return _needed(names, [service_name])
     found = []
-    for profile in sorted({service.find(name).profile for name in service.names()}):
-        services = [name for name in service.names() if service.find(name).profile == profile]
+    profiles_of = {name: service.find(name).profiles for name in service.names()}
+    for profile in sorted({profile for profiles in profiles_of.values() for profile in profiles}):
+        services = [name for name, profiles in profiles_of.items() if profile in profiles]
         if needed := _needed(names, services):
             found.append({"if": _starts(profile), "then": {"allOf": needed}})
     return found

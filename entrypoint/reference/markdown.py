@@ -57,6 +57,8 @@ def _row(v: Var) -> tuple[str, ...]:
 def _default(v: Var) -> str:
     if v.default is REQUIRED:
         return f"**{default_words(v)}**"
+    if v.generated:
+        return default_words(v)
     return _code(default_words(v)) or "not set"
 
 

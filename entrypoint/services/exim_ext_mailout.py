@@ -87,7 +87,7 @@ def _probes(_settings: Settings) -> tuple[Probe, ...]:
 SERVICE = Service(
     name="exim-ext-mailout",
     image="exim",
-    profile="global",
+    profiles=("global",),
     settings=Settings,
     programs=_exim.program,
     writes=(_exim.SPOOL,),

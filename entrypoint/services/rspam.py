@@ -123,7 +123,7 @@ def secrets(settings: Settings) -> Mapping[str, Secret]:
 SERVICE = Service(
     name="rspam",
     image="rspamd",
-    profile="global",
+    profiles=("global",),
     settings=Settings,
     programs=programs,
     writes=(STATE,),

@@ -28,6 +28,8 @@ SYSTEM_CA = "/etc/ssl/certs/ca-certificates.crt"
 # Where passwords that are made at the first start are kept: on a volume of mail-redis and rspam, and on rspam's own.
 SHARED_PASSWORDS = "/var/lib/passwords"
 CONSOLE_PASSWORDS = "/var/lib/rspamd"
+# Where docker-compose.yaml puts LDAP_MEMBERS_FILE.
+MEMBERS = "/etc/postern/members.ldif"
 OFF = "no"
 ON = "yes"
 
@@ -300,8 +302,8 @@ class Imap:
 
 
 @concern
-class Exim:
-    """What the three Exim roles share."""
+class LocalDomains:
+    """Whose mail is for here."""
 
     exim_local_domains: tuple[str, ...] = var(
         kinds.domains,
@@ -309,6 +311,12 @@ class Exim:
         default=Like("$DOMAIN"),
         example="example.org:example.net",
     )
+
+
+@concern
+class Exim(LocalDomains):
+    """What the three Exim roles share."""
+
     postmaster_address: str = var(
         kinds.email, "who gets what needs a person", default=Like("postmaster@$DOMAIN"), example="admin@example.org"
     )
@@ -594,22 +602,34 @@ class Directory:
         default=Like("ldap.$DOMAIN"),
         example="ldap.example.org",
     )
-    ldap_user: str = var(kinds.text, "DN of the account that may read", example="cn=mail,dc=example,dc=org")
+    ldap_user: str = var(
+        kinds.text, "DN of the account that may read; it is made of this", example="cn=postern,dc=example,dc=org"
+    )
     ldap_password: Secret = var(kinds.text, "password of LDAP_USER", secret=True)
     ldap_base: str = var(kinds.dn, "where members are", example="ou=people,dc=example,dc=org")
+    ldap_group: str = var(
+        kinds.group_dn,
+        "DN of the group whose members may use mail; an empty directory gets it",
+        example="cn=mail,ou=groups,dc=example,dc=org",
+    )
     ldap_members: str = var(
         kinds.path,
-        "LDIF file with everything from the suffix (the dc=… of LDAP_BASE) down but LDAP_USER, "
-        "loaded into an empty directory",
-        default="/etc/postern/members.ldif",
+        "LDIF file with members or more for an empty directory; what it does not have of LDAP_BASE, LDAP_GROUP and "
+        "all above them is made",
+        default=MEMBERS,
     )
 
     def contradictions(self) -> Iterator[str]:
-        """The directory's suffix is derived, so there must be one."""
+        """The directory's suffix is derived, so there must be one; and the group is in it."""
         if not self.ldap_suffix:
             yield (
                 f"LDAP_BASE got {short(self.ldap_base)}, which does not end with dc=…: for the embedded directory it "
                 "accepts a base that does, for example ou=people,dc=example,dc=org"
+            )
+        elif not re.fullmatch(rf"cn=.*[^,],\s*{re.escape(self.ldap_suffix)}", self.ldap_group, re.IGNORECASE):
+            yield (
+                f"LDAP_GROUP got {short(self.ldap_group)}, which is no group of the embedded directory: it accepts a DN "
+                f"that begins with cn= and ends as LDAP_BASE does, for example cn=mail,ou=groups,{self.ldap_suffix}"
             )
 
     @property
@@ -698,7 +718,7 @@ class Compose(Mailman):  # whoever reads an .env is told of what does nothing ye
     passwords_data: str = _host_folder("the password of mail-redis, if none is given", "passwords")
     ldap_data: str = _host_folder("the embedded directory", "ldap")
     ldap_members_file: str | None = _host_file(
-        "the members of the embedded directory, as LDIF", "./secrets/members.ldif", "./local/members.ldif"
+        "members for an empty embedded directory, as LDIF", "./secrets/members.ldif", "./local/members.ldif"
     )
     tls_fullchain_file: str | None = _host_file(
         "the certificate and its chain, in PEM", "/etc/letsencrypt/live/example.org/fullchain.pem"

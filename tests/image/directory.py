@@ -21,6 +21,8 @@ SETTINGS = {
     "DOMAIN": "example.test",
     "LDAP_USER": READER,
     "LDAP_BASE": BASE,
+    "LDAP_GROUP": GROUP,
+    "EXIM_LOCAL_DOMAINS": "example.test",
     "LDAP_PASSWORD_FILE": "/run/secrets/LDAP_PASSWORD",
     "LOG_FORMAT": "json",
 }
@@ -33,7 +35,7 @@ MEMBERS = (
     Member("../../../tmp/up", aliases=("up",)),
     Member("alice/Maildir", aliases=("inside",)),
 )
-_FOR_THE_WORLD = {"LDAP_GROUP": GROUP, "MAIL_NETWORK": "192.0.2.0/24", "EXIM_DKIM_SELECTOR": "x"} | {
+_FOR_THE_WORLD = {"MAIL_NETWORK": "192.0.2.0/24", "EXIM_DKIM_SELECTOR": "x"} | {
     "SINK_IP": "192.0.2.99",
     "EXIM_EXT_MAILOUT_IP": "192.0.2.8",
 }

@@ -212,11 +212,14 @@ class TestRender:
         assert not (tmp_path / "out").exists()
 
 
+NAMES = {"LDAP_USER": "cn=x,dc=x", "LDAP_GROUP": "cn=mail,dc=x"}
+
+
 class TestRun:
     """What happens before any file is touched; the rest is for containers (tests/image)."""
 
     def test_refused_settings_end_with_78(self) -> None:
-        done = entrypoint("run", "ldap", env={"DOMAIN": "example.org", "LDAP_BASE": "dc=x", "LDAP_USER": "cn=x"})
+        done = entrypoint("run", "ldap", env={"DOMAIN": "example.org", "LDAP_BASE": "dc=x", **NAMES})
         assert done.returncode == 78
         assert done.stderr == (
             "entrypoint: cannot read the settings:\n"

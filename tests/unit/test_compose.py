@@ -48,9 +48,10 @@ class TestEveryService:
                 assert value == f"${{{name}:+/run/secrets/{secret}}}"
                 assert secret in COMPOSE["services"][service]["secrets"]
 
-    def test_is_in_the_profile_that_its_module_says(self, service: str) -> None:
-        (profile,) = COMPOSE["services"][service]["profiles"]
-        assert find(service).profile == profile.removeprefix("${COMPOSE_PROFILES:+").removesuffix("}")
+    def test_is_in_the_profiles_that_its_module_says(self, service: str) -> None:
+        declared = COMPOSE["services"][service]["profiles"]
+        profiles = [profile.removeprefix("${COMPOSE_PROFILES:+").removesuffix("}") for profile in declared]
+        assert list(find(service).profiles) == profiles
 
     def test_runs_the_image_and_the_role_that_its_module_says(self, service: str) -> None:
         declared = COMPOSE["services"][service]

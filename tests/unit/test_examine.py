@@ -110,6 +110,7 @@ class TestServices:
             ("local", {"imap"}),
             ("global", {"rspam"}),
             ("local, demo", {"imap", "ldap"}),
+            ("local,global,directory", {"imap", "rspam", "ldap"}),
             ("*", {"imap", "rspam", "ldap"}),
             ("mailman", set()),
             ("local global", set()),

@@ -34,16 +34,13 @@ SAMPLES = (
 
 
 def directory(members: Iterable[Member], passwords: Mapping[str, str], *, domain: str, base: str, group: str) -> str:
-    """The LDIF of everything from the suffix down: `base` with the members, and the group below its own parent.
+    """The LDIF of the members, and of the group that they are in; what is above them a new directory has by itself.
 
     `passwords` are by uid, in the clear; the LDIF has them salted and hashed.
     """
     members = tuple(members)
-    suffix, groups = base.partition(",")[2], group.partition(",")[2]
     dns = {member.uid: f"uid={rdn(member.uid)},{base}" for member in members}
     entries = [
-        entry(suffix, objectClass=["dcObject", "organization"], dc=[value(suffix)], o=["Example"]),
-        *(entry(dn, objectClass=["organizationalUnit"], ou=[value(dn)]) for dn in dict.fromkeys((base, groups))),
         *(person(member, dns[member.uid], passwords[member.uid], domain) for member in members),
         entry(
             group,
