@@ -29,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code."""
     words = sys.argv[1:] if arguments is None else arguments
     options = _parser(words[:1]).parse_args(words)
+    options.words = list(words)  # as they are, for commands that are passed on to a container
     service = options.service if options.name == "run" else ""
     try:
         code: int = options.run(options)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from entrypoint.environment import read_env_file
@@ -54,6 +55,12 @@ def container_of(service: str, project: str = "") -> str:
             f"start it (docker compose up -d {service}), or name another project (--project NAME)"
         )
     return found[0]
+
+
+def pass_on(service: str, project: str, words: Sequence[str], *, stdin: str | None = None) -> int:
+    """The same command in the container of a service, with our outputs, and our input or `stdin`; its exit code."""
+    command = ["docker", "exec", "--interactive", container_of(service, project), "entrypoint", *words]
+    return subprocess.run(command, input=stdin, text=True, check=False).returncode
 
 
 def _other_projects() -> str:

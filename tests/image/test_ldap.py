@@ -1,10 +1,15 @@
-"""ldap: who may see and change what, and what becomes of the LDIF that it is given."""
+"""ldap: who may see and change what, what becomes of the LDIF that it is given, and the commands for people."""
 
 from __future__ import annotations
 
+import base64
+import json
+import re
+import subprocess
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -208,8 +213,11 @@ WRONG = [
     ({"DOMAIN": ""}, "DOMAIN is missing"),
     ({"LDAP_PASSWORD_FILE": ""}, "LDAP_PASSWORD"),
     ({"LDAP_BASE": "ou=people,o=example"}, "LDAP_BASE"),
-    ({"LDAP_BASE": "ou=nowhere,dc=example,dc=test"}, "LDAP_BASE"),
-    ({"LDAP_BASE": "ou=people,dc=other,dc=test"}, "LDAP_MEMBERS"),
+    ({"LDAP_BASE": "l=nowhere,dc=example,dc=test"}, "l=nowhere"),
+    ({"LDAP_BASE": "ou=people,dc=other,dc=test"}, "LDAP_GROUP"),
+    ({"LDAP_BASE": "ou=x,dc=other,dc=test", "LDAP_GROUP": "cn=x,dc=other,dc=test"}, "LDAP_MEMBERS"),
+    ({"LDAP_GROUP": ""}, "LDAP_GROUP is missing"),
+    ({"LDAP_GROUP": "ou=mail,dc=example,dc=test"}, "LDAP_GROUP"),
     ({"LDAP_USER": "postern"}, "slapd.conf"),
     ({"LDAP_MEMBERS": "/etc/postern/none.ldif"}, "LDAP_MEMBERS"),
     ({"TLS_CERTIFICATE": "/run/secrets/none"}, "TLS_CERTIFICATE"),
@@ -240,3 +248,310 @@ def test_members_are_loaded_all_or_none(world: World, volume: str, tmp_path: Pat
     with directory(world, options=options) as ldap:
         ldap.wait_healthy()
         assert ALICE in search(ldap, READ, MEMBER, "dn")
+
+
+# --- an organisation without another directory
+
+EMPTY = {"/etc/postern/members.ldif": Path("/dev/null")}  # as Compose mounts it when LDAP_MEMBERS_FILE is not set
+SUFFIX = "dc=example,dc=test"
+# What a filter, a name, a shell or a terminal could take for something else.
+HOSTILE = ["*)(mail=*", "a,b", "a+b=c", "Zoë Ünïcode äöüß", '"quoted" \\2a', "#x;y<z>", "$(id) `id` %s", "cn=x,dc=y"]
+
+
+@pytest.fixture(scope="module")
+def people(world: World) -> Iterator[Container]:
+    """A directory that began empty; each test uses addresses of its own."""
+    with directory(world, {"LOG_FORMAT": "console"}, files=EMPTY) as started:
+        started.wait_healthy()
+        yield started
+
+
+def entrypoint(ldap: Container, *words: str, stdin: str = "", user: str = "") -> tuple[int, str]:
+    """Exit code of a command in the container, and what it says."""
+    who = ["--user", user] if user else []
+    command = ["docker", "exec", "-i", *who, ldap.name, "entrypoint", *words]
+    done = subprocess.run(command, input=stdin, stdout=-1, stderr=-2, text=True, check=False)
+    return done.returncode, done.stdout
+
+
+def good(ldap: Container, *words: str, stdin: str = "") -> str:
+    """What a command says that succeeds."""
+    code, said = entrypoint(ldap, *words, stdin=stdin)
+    assert code == 0, said
+    return said
+
+
+def added(ldap: Container, address: str, *more: str, password: str = "") -> str:
+    """The name of a new account's entry."""
+    good(ldap, "account", "add", address, *more, stdin=f"{password or PASSWORD}\n")
+    return f"uid={address},{BASE}"
+
+
+def listed(ldap: Container) -> dict[str, Any]:
+    """All accounts, by address."""
+    return {each["address"]: each for each in json.loads(good(ldap, "account", "list", "--json"))}
+
+
+def may_log_in(ldap: Container, dn: str, password: str) -> bool:
+    return client(ldap, "ldapwhoami", *login(dn, password)).startswith("dn:")
+
+
+def may_use_mail(ldap: Container, address: str) -> bool:
+    """As the mail system asks."""
+    return "dn: " in search(ldap, READ, f"(&{MEMBER}(|(mail={address})(gosaMailAlternateAddress={address})))", "mail")
+
+
+def dump(ldap: Container) -> str:
+    return ldap.run("slapcat", "-f", "/run/config/slapd.conf", "-b", SUFFIX)
+
+
+PASSWORD = " /&\\|$%\"'{} #*()%{user}ü "
+
+
+class TestEmptyDirectory:
+    """No LDIF, no step by hand."""
+
+    def test_it_has_what_the_settings_name_and_goes_on_with_it(self, world: World) -> None:
+        """Base and group are there, nobody is in them; accounts, and nothing else, are there after a restart."""
+        with directory(world, files=EMPTY) as ldap:
+            ldap.wait_healthy()
+            assert f"dn: {BASE}" in search(ldap, READ, "(ou=people)", "dn")
+            assert f"member: {BASE}" in search(ldap, READ, "(cn=mail)", "member")
+            assert search(ldap, READ, "(mail=*)", "dn").strip() == ""
+            dn = added(ldap, "first@example.test")
+            before = dump(ldap)
+            ldap.stop()
+            ldap.start()
+            wait_until(lambda: may_log_in(ldap, dn, PASSWORD), 30, "it runs again")
+            assert dump(ldap) == before
+            assert ldap.logs().count("set up an empty directory") == 1
+            assert PASSWORD not in ldap.logs()
+
+    def test_a_folder_in_the_place_of_the_file_is_refused(self, world: World, tmp_path: Path) -> None:
+        """Docker makes one where a file on the host does not exist."""
+        with directory(world, files={"/etc/postern/members.ldif": tmp_path}) as ldap:
+            assert ldap.wait_end() == 78
+            assert "LDAP_MEMBERS_FILE" in ldap.logs()
+
+    def test_a_changed_password_of_the_read_account_is_taken_by_a_reload(self, world: World, tmp_path: Path) -> None:
+        """Without a restart of the container, and the old one is worth nothing then."""
+        secret = tmp_path / "password"
+        secret.write_text(READER_PASSWORD)
+        secret.chmod(0o644)
+        with directory(world, files={**EMPTY, "/run/secrets/LDAP_PASSWORD": secret}) as ldap:
+            ldap.wait_healthy()
+            secret.write_text("another one")
+            ldap.run("entrypoint", "reload")
+            wait_until(lambda: "dn:" in search(ldap, login(READER, "another one"), "(ou=people)"), 20, "the new one")
+            assert "Invalid credentials" in search(ldap, READ, "(ou=people)")
+
+
+class TestAccounts:
+    """`entrypoint account`, `alias`, `group`, `quota`."""
+
+    def test_who_is_added_may_log_in_and_use_mail(self, people: Container) -> None:
+        """With just that password, kept as yescrypt."""
+        assert not may_use_mail(people, "add@example.test")
+        dn = added(people, "Add@Example.test", "--name", "Zoë Example", "--quota", "2G").lower()
+        assert may_log_in(people, dn, PASSWORD)
+        assert not may_log_in(people, dn, PASSWORD.strip())
+        assert not may_log_in(people, dn, "")
+        assert may_use_mail(people, "add@example.test")
+        there = listed(people)["add@example.test"]
+        assert (there["name"], there["quota_mb"], there["groups"]) == ("Zoë Example", 2048, ["mail"])
+        hashed = client(people, "ldapsearch", "-LLL", "-o", "ldif-wrap=no", *MANAGER, "-b", dn, "userPassword")
+        kept = base64.b64decode(re.findall(r"userPassword:: (.*)", hashed)[0]).decode()
+        assert kept.startswith("{CRYPT}$y$j9T$")
+        row = next(line for line in good(people, "account", "list").splitlines() if line.startswith("add@"))
+        assert row.split() == ["add@example.test", "Zoë", "Example", "yes", "2", "GB", "mail"]
+
+    def test_many_hashes_are_all_good_ones(self, people: Container) -> None:
+        """The salt is made by chance: it must never have a character that the check does not take."""
+        many = "for i in $(seq 100); do slappasswd -n -h '{CRYPT}' -c '$y$j9T$%.24s' -T /dev/null; echo; done"
+        made = people.run("sh", "-c", many.replace("/dev/null", "/run/secrets/LDAP_PASSWORD")).split()
+        assert len(set(made)) == 100
+        assert all(len(each) == len(made[0]) for each in made)
+
+    def test_a_password_can_be_made(self, people: Container) -> None:
+        """Printed once, alone in its line, and valid."""
+        said = good(people, "account", "add", "made@example.test", "--generate").splitlines()
+        (password,) = [line for line in said if " " not in line]
+        assert may_log_in(people, f"uid=made@example.test,{BASE}", password)
+        assert password not in people.logs()
+
+    def test_another_password(self, people: Container) -> None:
+        """The old one is worth nothing from then on."""
+        dn = added(people, "passwd@example.test")
+        good(people, "account", "passwd", "passwd@example.test", stdin="pässwort 2\n")
+        assert (may_log_in(people, dn, "pässwort 2"), may_log_in(people, dn, PASSWORD)) == (True, False)
+        code, said = entrypoint(people, "account", "passwd", "passwd@example.test", stdin="short\n")
+        assert (code, "5 characters" in said) == (64, True)
+        assert may_log_in(people, dn, "pässwort 2")
+        assert entrypoint(people, "account", "passwd", "nobody@example.test", stdin="12345678\n")[0] == 78
+
+    def test_an_address_is_one_person_s(self, people: Container) -> None:
+        """As an address or as an alias, in any case, also when two are added at the same time."""
+        added(people, "one@example.test")
+        added(people, "two@example.test")
+        good(people, "alias", "add", "one@example.test", "both@example.test")
+        before = dump(people)
+        for words in (
+            ("account", "add", "ONE@example.test"),
+            ("account", "add", "Both@example.test"),
+            ("alias", "add", "two@example.test", "one@example.test"),
+            ("alias", "add", "two@example.test", "BOTH@example.test"),
+            ("alias", "add", "one@example.test", "one@example.test"),
+        ):
+            code, said = entrypoint(people, *words, stdin="12345678\n")
+            assert (code, "one@example.test has it already" in said) == (78, True), said
+        assert dump(people) == before
+        command = [
+            "docker",
+            "exec",
+            "-i",
+            people.name,
+            "entrypoint",
+            "account",
+            "add",
+            "race@example.test",
+            "--generate",
+        ]
+        racing = [subprocess.Popen(command, stdin=-3, stdout=-3, stderr=-3) for _ in range(4)]
+        assert sorted(each.wait(60) for each in racing) == [0, 78, 78, 78]
+
+    def test_aliases(self, people: Container) -> None:
+        """Mail to them is the person's until they are removed."""
+        added(people, "alias@example.test")
+        assert "gets the mail" in good(people, "alias", "add", "alias@example.test", "A+b@example.test")
+        assert may_use_mail(people, "a+b@example.test")
+        assert good(people, "alias", "list", "alias@example.test") == "a+b@example.test\n"
+        assert "is an alias of alias@" in entrypoint(people, "account", "remove", "a+b@example.test", "--yes")[1]
+        good(people, "alias", "remove", "alias@example.test", "a+B@example.test")
+        assert not may_use_mail(people, "a+b@example.test")
+        code, said = entrypoint(people, "alias", "remove", "alias@example.test", "a+b@example.test")
+        assert (code, "it is no alias of alias@example.test, which has none" in said) == (78, True)
+
+    def test_groups(self, people: Container) -> None:
+        """In and out of the mail group, which counts at once; others are made when they are needed."""
+        dn = added(people, "group@example.test", "--no-mail")
+        assert not may_use_mail(people, "group@example.test")
+        good(people, "group", "add", "group@example.test")
+        assert may_use_mail(people, "group@example.test")
+        good(people, "group", "remove", "group@example.test")
+        assert not may_use_mail(people, "group@example.test")
+        assert entrypoint(people, "group", "remove", "group@example.test")[0] == 78
+        assert may_log_in(people, dn, PASSWORD)  # in the directory; its mail is another matter
+        assert "a new group" in good(people, "group", "add", "group@example.test", "teachers")
+        assert entrypoint(people, "group", "add", "group@example.test", "Teachers")[0] == 78
+        assert f"memberOf: cn=teachers,ou=groups,{SUFFIX}" in search(people, READ, "(uid=group@*)", "memberOf")
+        good(people, "group", "remove", "group@example.test", "teachers")
+        (teachers,) = json.loads(good(people, "group", "list", "teachers", "--json"))
+        assert teachers["members"] == []
+        assert "teachers" in good(people, "group", "list")
+
+    def test_quota(self, people: Container) -> None:
+        """In megabytes, no limit, or that of all."""
+        added(people, "quota@example.test", "--quota", "500M")
+        for size, megabytes in (("2G", 2048), ("0", 0), ("default", None)):
+            good(people, "quota", "set", "quota@example.test", size)
+            assert listed(people)["quota@example.test"]["quota_mb"] == megabytes
+        assert entrypoint(people, "quota", "set", "quota@example.test", "-1")[0] == 64
+        assert entrypoint(people, "quota", "set", "nobody@example.test", "1G")[0] == 78
+
+    def test_who_is_removed_is_in_no_group_when_somebody_gets_the_address_again(self, people: Container) -> None:
+        """And the mailbox is where it was."""
+        dn = added(people, "leaver@example.test")
+        good(people, "group", "add", "leaver@example.test", "board")
+        assert entrypoint(people, "account", "remove", "leaver@example.test")[0] == 64  # nobody said yes
+        said = good(people, "account", "remove", "leaver@example.test", "--yes")
+        assert "/var/vmail/example.test/leaver" in said
+        assert not may_log_in(people, dn, PASSWORD)
+        assert "leaver" not in dump(people)
+        added(people, "leaver@example.test", "--no-mail")
+        assert listed(people)["leaver@example.test"]["groups"] == []
+
+    @pytest.mark.parametrize("text", HOSTILE)
+    def test_names_of_people_and_groups_are_what_was_typed(self, people: Container, text: str) -> None:
+        """Quoted for each place that they come to, and nobody else is touched."""
+        address = f"hostile{HOSTILE.index(text)}@example.test"
+        added(people, address, "--name", text)
+        good(people, "group", "add", address, text)
+        there = listed(people)[address]
+        assert (there["name"], there["groups"]) == (text, sorted(["mail", text]))
+        (found,) = json.loads(good(people, "group", "list", text, "--json"))
+        assert found["members"] == [address]
+        good(people, "group", "remove", address, text)
+        assert listed(people)[address]["groups"] == ["mail"]
+
+    @pytest.mark.parametrize("text", [*HOSTILE, "", "*", "a" * 65536, "a@b@example.test", "x\x1b[2J@example.test"])
+    def test_what_is_no_address_changes_nothing(self, people: Container, text: str) -> None:
+        """Refused with an example, by every command, before anything is asked."""
+        before = dump(people)
+        for address in (text, f"{text}@example.test"):
+            for words in (("account", "add"), ("account", "passwd"), ("group", "add"), ("alias", "list")):
+                code, said = entrypoint(people, *words, address, stdin="12345678\n")
+                assert (code, "for example alice@example.org" in said) == (64, True), said
+                assert "Traceback" not in said
+        assert dump(people) == before
+
+    def test_an_unknown_domain_is_worth_a_warning(self, people: Container) -> None:
+        """It may be going to be a domain of ours."""
+        said = good(people, "account", "add", "new@other.test", stdin="12345678\n")
+        assert "warning: other.test is not in EXIM_LOCAL_DOMAINS (example.test)" in said
+        assert "warning" not in good(people, "account", "add", "new@example.test", stdin="12345678\n")
+
+    @pytest.mark.parametrize("user", ["12345:0", "0:0", "12345:12345"])
+    def test_no_other_user_gets_in(self, people: Container, user: str) -> None:
+        """Neither by the commands nor by the socket; root in the container has no rights there either."""
+        code, said = entrypoint(people, "account", "list", user=user)
+        assert (code, "add@example.test" in said, "Traceback" in said) == (78, False, False), said
+        found = docker("exec", "--user", user, people.name, "ldapsearch", *MANAGER, "-b", SUFFIX, check=False)
+        assert "dn: " not in found
+        assert "dn: " in client(people, "ldapsearch", *MANAGER, "-b", SUFFIX)  # its own
+
+
+class TestBackup:
+    """`entrypoint directory backup` and `restore`."""
+
+    def test_a_round_trip(self, world: World) -> None:
+        """Into another directory, with everything in it; what was there before is kept beside it."""
+        with directory(world, files=EMPTY) as old, directory(world) as new:
+            old.wait_healthy()
+            dn = added(old, "kept@example.test", "--name", "Zoë", "--quota", "1G")
+            good(old, "alias", "add", "kept@example.test", "also@example.test")
+            backup = good(old, "directory", "backup")
+            new.wait_healthy()
+            assert ALICE in search(new, READ, MEMBER, "dn")
+            said = good(new, "directory", "restore", stdin=backup)
+            assert "are restored" in said
+            assert dump(new) == dump(old)
+            assert may_log_in(new, dn, PASSWORD)
+            assert ALICE not in search(new, READ, MEMBER, "dn")
+            added(new, "later@example.test")
+            # And back again, as the how-to has it.
+            new.run("mv", "/var/lib/ldap/before-restore.mdb", "/var/lib/ldap/restored.mdb")
+            new.stop()
+            new.start()
+            wait_until(lambda: ALICE in search(new, READ, MEMBER, "dn"), 30, "the directory before")
+            assert new.run("ls", "/var/lib/ldap").split() == ["before-restore.mdb", "data.mdb", "lock.mdb"]
+            assert PASSWORD not in old.logs() + new.logs()
+
+    def test_what_is_no_good_changes_nothing(self, people: Container) -> None:
+        """Another suffix, half a file, what slapd does not take, a base or a group that is missing, garbage."""
+        added(people, "backup@example.test")
+        backup, before = good(people, "directory", "backup"), dump(people)
+        assert f"# complete: {backup.count(chr(10) + 'dn:')} entries" in backup
+        without_marks = "\n".join(line for line in backup.splitlines() if not line.startswith("#"))
+        bad = {
+            "and this directory is": backup.replace("dc=test", "dc=other"),
+            "not complete": backup[: len(backup) // 2],
+            "cannot be loaded": without_marks.replace("objectClass: gosaMailAccount", "objectClass: nonsense"),
+            "must have LDAP_GROUP": without_marks.replace("cn=mail,", "cn=post,").replace("cn: mail", "cn: post"),
+            "this is no backup": "\x00\xff" * 5000,
+        }
+        pid = people.pid_of("slapd")
+        for why, text in bad.items():
+            code, said = entrypoint(people, "directory", "restore", stdin=text)
+            assert (code, why in said) == (78, True), said
+        assert (dump(people), people.pid_of("slapd")) == (before, pid)
+        assert people.run("ls", "/var/lib/ldap").split() == ["data.mdb", "lock.mdb"]

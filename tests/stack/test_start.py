@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stack.system import System, free_network, remove
+from tests.stack.system import MADE, System, free_network, is_well, remove
 from tests.unit.authority import Authority
 from tools.commands import ROOT
 
@@ -42,6 +42,18 @@ def test_a_service_starts_after_what_it_needs(system: System, service: str) -> N
     interval = timedelta(seconds=float(system.stack.settings["HEALTH_INTERVAL"].removesuffix("s")))
     for need in NEEDS[service]:
         assert system.first_starts[service] - system.first_starts[need] >= interval, need
+
+
+def test_passwords_that_nobody_gave_are_made(system: System) -> None:
+    """One for Redis, which others of the stack do not have, and two for the console; health asks with them."""
+    made = system.made_passwords()
+    assert sorted(made) == ["REDIS_PASSWORD", "RSPAM_enable_password", "RSPAM_password"]
+    assert {len(password) for password in made.values()} == {43}
+    assert made.items() <= system.secrets().items()  # which no log may have
+    assert system.service("mail-redis").run("cat", MADE[0]).strip() == made["REDIS_PASSWORD"]
+    assert "No such file" in system.service("imap").run("cat", MADE[0], check=False)
+    for service in ("mail-redis", "rspam"):
+        assert is_well(system.service(service))
 
 
 # --- a person's .env

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import imaplib
+import subprocess
+import sys
 
 import pytest
 
 from tests.containers import wait_until
 from tests.stack.clients import FOR_MEMBERS, MX, SOMEONE, SUBMISSION, Door, new_mail
 from tests.stack.system import HOSTILE, System
+from tools.commands import ROOT
 
 pytestmark = pytest.mark.stack
 
@@ -127,6 +130,45 @@ class TestLogin:
 
         wait_until(logged, 10, "the failed login is logged")
         assert word not in logs.logs()
+
+
+class TestAccounts:
+    """People of the embedded directory, by the commands on the host."""
+
+    PASSWORD = "a-word-of-gina's ü"
+    ADDRESS = "gina@example.test"
+
+    def test_who_comes_gets_mail_and_who_goes_does_not(self, system: System) -> None:
+        """Login and RCPT follow at once: a new account, out of the group and in again, removed."""
+        system.more_secrets.append(self.PASSWORD)
+        assert self.lets_in(system) == (550, False, 535)
+        self.told(system, "account", "add", self.ADDRESS, "--name", "Gina", "--quota", "1G", stdin=f"{self.PASSWORD}\n")
+        assert self.lets_in(system) == (250, True, 235)
+        mail = new_mail(SOMEONE, self.ADDRESS)
+        assert system.come_in(mail, self.ADDRESS)[0] == 250
+        self.told(system, "group", "remove", self.ADDRESS)
+        assert self.lets_in(system) == (550, False, 535)
+        self.told(system, "group", "add", self.ADDRESS)
+        assert self.lets_in(system) == (250, True, 235)
+        assert "/var/vmail/example.test/gina" in self.told(system, "account", "remove", self.ADDRESS, "--yes")
+        assert self.lets_in(system) == (550, False, 535)
+        assert "/new" in system.service("imap").run("find", "/var/vmail/example.test/gina")  # the mailbox stays
+
+    def lets_in(self, system: System) -> tuple[int, bool, int]:
+        """What the MX says to the recipient, and IMAP and submission to the login."""
+        with system.smtp(MX) as session:
+            session.sent(f"MAIL FROM:<{SOMEONE}>")
+            recipient = session.sent(f"RCPT TO:<{self.ADDRESS}>")[0]
+        with system.smtp(SUBMISSION) as session:
+            sender = session.logged_in(self.ADDRESS, self.PASSWORD)[0]
+        return recipient, login_at_imap(system, self.ADDRESS, self.PASSWORD), sender
+
+    def told(self, system: System, *words: str, stdin: str = "") -> str:
+        """What the command says, on the host."""
+        command = [sys.executable, "-m", "entrypoint", *words, "--project", system.stack.project]
+        done = subprocess.run(command, cwd=ROOT, input=stdin, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
 
 # The envelope sender, the From: lines, and whether alice may write so.

@@ -209,7 +209,7 @@ class TestCommand:
 
 class TestCommandLine:
     def test_shows_every_command(self) -> None:
-        commands = re.findall(r"(?m)^    (\w+) ", reference.help_of(["--help"]))
+        commands = re.findall(r"(?m)^    (\w+)\s", reference.help_of(["--help"]))
         assert {"--help", *commands} == {shown.split()[0] for shown in SHOWN}
 
     @pytest.mark.parametrize("shown", sorted(SHOWN))
