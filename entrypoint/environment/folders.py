@@ -14,11 +14,11 @@ from entrypoint.environment.findings import Finding
 WRITTEN: Mapping[str, str] = {
     "VMAIL_DATA": "imap",
     "REDIS_DATA": "mail-redis",
+    "PASSWORDS_DATA": "mail-redis",
     "RSPAM_DATA": "rspam",
     "EXIM_EXTERNAL_SPOOL": "exim-external",
     "EXIM_INT_MAILOUT_SPOOL": "exim-int-mailout",
     "EXIM_EXT_MAILOUT_SPOOL": "exim-ext-mailout",
-    "CLAMAVLIB": "clamav",
     "LDAP_DATA": "ldap",
 }
 READ: Mapping[str, str] = {
@@ -27,7 +27,9 @@ READ: Mapping[str, str] = {
     "LDAP_MEMBERS_FILE": "ldap",
 }
 # The named volumes of docker-compose.yaml.
-VOLUMES = frozenset({"vmail", "redis", "rspam", "exim-external", "exim-int-mailout", "exim-ext-mailout", "ldap"})
+VOLUMES = frozenset(
+    {"vmail", "redis", "passwords", "rspam", "exim-external", "exim-int-mailout", "exim-ext-mailout", "ldap"}
+)
 
 
 def findings(case: Case) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from entrypoint.imports.docker_mailserver import clamav, kill
 from entrypoint.imports.findings import Outcome, Rule, none, taken, translated, you
-from entrypoint.imports.ours import BY_NAME
+from entrypoint.imports.ours import BY_NAME, refusal
 from entrypoint.imports.source import Source
 from entrypoint.settings import kinds
 from entrypoint.settings.schema import Var
@@ -82,7 +82,7 @@ def _known(name: str, v: Var, value: str, source: Source) -> Outcome:
         return you(f"Compose puts no home folder in place of ~: write the whole path in {v.name}", **{v.name: value})
     if v.name == "EXIM_WHITELIST_NET" and _holds_gateway(value, source):
         return you("it must not hold the container network's gateway: name single hosts", **{v.name: value})
-    if note := v.kind.note(text):
+    if not refusal(v.name, text) and (note := v.kind.note(text)):
         reasons.append(note)
     if text == value and name == v.name:
         return taken(v.name, text, "; ".join(["the same here", *reasons]))

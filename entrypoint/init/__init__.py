@@ -22,7 +22,7 @@ from entrypoint.init.write import Files
 
 
 def main(given: Mapping[str, str], folder: Path, *, force: bool, ask: bool) -> int:
-    """The exit code: that of `check` on what was written. `given` are the answers of the command line."""
+    """The exit code: 0 when all is written, whatever is left to do. `given` are the answers of the command line."""
     if not folder.is_dir():
         raise Refused(f"cannot write into {folder}: there is no such folder; make it, or name another one (--folder)")
     dialogue = Terminal(given) if ask else Flags(given)
@@ -38,7 +38,8 @@ def main(given: Mapping[str, str], folder: Path, *, force: bool, ask: bool) -> i
     except (KeyboardInterrupt, EOFError):
         print(f"\nentrypoint: stopped; {'everything' if files.moved else 'nothing'} was written", file=sys.stderr)
         return 130
-    return _checked(folder, answers, files.beside)
+    _tell_the_rest(folder, answers, files.beside)
+    return 0
 
 
 def _settled(answers: Answers, files: Files, dialogue: Flags, *, force: bool) -> bool:
@@ -65,12 +66,12 @@ def _state(exists: bool, force: bool) -> str:
     return ("replaces the old one, kept as NAME~" if force else "exists") if exists else "new"
 
 
-def _checked(folder: Path, answers: Answers, notes: Sequence[str]) -> int:
+def _tell_the_rest(folder: Path, answers: Answers, notes: Sequence[str]) -> None:
+    """What `check` says to it, and what comes next."""
     on = has_colour()
     print(paint(f"\nentrypoint check --env-file {folder / '.env'}", DIM, on=on), flush=True)
     command = [sys.executable, "-m", "entrypoint", "check", "--env-file", ".env"]
-    code = subprocess.run(command, cwd=folder, check=False).returncode
+    subprocess.run(command, cwd=folder, check=False)
     print(f"\n{paint('Next', BOLD, on=on)}")
     for number, step in enumerate(next_steps(answers, folder, notes), 1):
         print(f"{number}. {step}")
-    return code if code == Refused.exit_code else 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import tempfile
 from pathlib import Path
 
@@ -20,7 +19,6 @@ from entrypoint.settings.relays import relay
 DKIM = "secrets/dkim.pem"
 LDAP_PASSWORD = "secrets/ldap-password"  # noqa: S105 - where it is
 RELAY_LOGINS = "secrets/relay-logins"
-REDIS, RSPAM, RSPAM_ENABLE = "secrets/redis", "secrets/rspam", "secrets/rspam-enable"
 FULLCHAIN, KEY, CA, CA_KEY = "secrets/fullchain.pem", "secrets/privkey.pem", "secrets/ca.pem", "secrets/ca-key.pem"
 AUTHORITIES = "secrets/authorities.pem"
 ENV, ZONE = ".env", "dns.zone"
@@ -43,8 +41,6 @@ def fill(answers: Answers, files: Files) -> None:
 def _passwords(answers: Answers, files: Files) -> None:
     if answers.directory.password:
         _secret(files, LDAP_PASSWORD, answers.directory.password)
-    for name in (REDIS, RSPAM, RSPAM_ENABLE):
-        _secret(files, name, Secret(secrets.token_hex(24)))
     if answers.relay and answers.relay.password:
         host = relay.parse(answers.relay.place).host
         _secret(files, RELAY_LOGINS, Secret(f"{host} {answers.relay.user}:{answers.relay.password.reveal()}"))
@@ -80,9 +76,6 @@ def _paths(answers: Answers, files: Files) -> dict[str, str]:
         "fullchain": made(FULLCHAIN) or _path(given.fullchain, files.folder),
         "key": made(KEY) or _path(given.key, files.folder),
         "ca": made(AUTHORITIES) or made(CA),
-        "redis": made(REDIS),
-        "rspam": made(RSPAM),
-        "rspam_enable": made(RSPAM_ENABLE),
         "dkim": made(DKIM),
         "relay_logins": made(RELAY_LOGINS),
     }

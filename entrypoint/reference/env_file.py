@@ -9,7 +9,7 @@ import re
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 
-from entrypoint.reference.catalogue import COMPOSE, Section, filled, sections
+from entrypoint.reference.catalogue import COMPOSE, Section, default_words, filled, sections
 from entrypoint.settings.schema import REQUIRED, Like, Var
 
 HEAD = """\

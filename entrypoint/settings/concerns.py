@@ -628,8 +628,9 @@ class Directory:
             )
         elif not re.fullmatch(rf"cn=.*[^,],\s*{re.escape(self.ldap_suffix)}", self.ldap_group, re.IGNORECASE):
             yield (
-                f"LDAP_GROUP got {short(self.ldap_group)}, which is no group of the embedded directory: it accepts a DN "
-                f"that begins with cn= and ends as LDAP_BASE does, for example cn=mail,ou=groups,{self.ldap_suffix}"
+                f"LDAP_GROUP got {short(self.ldap_group)}, which is no group of the embedded directory: it accepts "
+                "a DN that begins with cn= and ends as LDAP_BASE does, "
+                f"for example cn=mail,ou=groups,{self.ldap_suffix}"
             )
 
     @property
@@ -682,8 +683,8 @@ def _host_folder(content: str, default: str) -> str:
     return folder
 
 
-def _host_file(content: str, example: str, default: str | None = None) -> str | None:
-    file: str | None = var(kinds.host_path, f"file on the host with {content}", default=default, example=example)
+def _host_file(content: str, example: str) -> str | None:
+    file: str | None = var(kinds.host_path, f"file on the host with {content}", default=None, example=example)
     return file
 
 
@@ -718,7 +719,7 @@ class Compose(Mailman):  # whoever reads an .env is told of what does nothing ye
     passwords_data: str = _host_folder("the password of mail-redis, if none is given", "passwords")
     ldap_data: str = _host_folder("the embedded directory", "ldap")
     ldap_members_file: str | None = _host_file(
-        "members for an empty embedded directory, as LDIF", "./secrets/members.ldif", "./local/members.ldif"
+        "members for an empty embedded directory, as LDIF", "./secrets/members.ldif"
     )
     tls_fullchain_file: str | None = _host_file(
         "the certificate and its chain, in PEM", "/etc/letsencrypt/live/example.org/fullchain.pem"

@@ -24,9 +24,11 @@ FOLDERS = {
     "EXIM_EXT_MAILOUT_SPOOL": "./data/exim-ext-mailout",
 }
 
+PASSWORDS = {"REDIS_PASSWORD": "redis", "RSPAM_password": "rspam", "RSPAM_enable_password": "rspam-enable"}
+
 
 class Installation:
-    """The settings of examples/minimal.env, with all files beside them. `env` may be changed."""
+    """The settings of examples/minimal.env, given passwords, and all files beside it. `env` may be changed."""
 
     def __init__(self, folder: Path, authority: Authority) -> None:
         self.folder = folder
@@ -34,6 +36,7 @@ class Installation:
         shutil.copy(ROOT / "docker-compose.yaml", folder)
         certificate, key = authority.certificate(NAMES)
         self.env = read_env_file(MINIMAL) | FOLDERS
+        self.env |= {f"{name}_FILE": f"./secrets/{file}" for name, file in PASSWORDS.items()}
         self.env |= {"TLS_FULLCHAIN_FILE": str(certificate), "TLS_PRIVKEY_FILE": str(key)}
         self.env |= {"TLS_CA_FILE": str(authority.ca_file), "TLS_CA": "/run/secrets/ca"}
         key.chmod(0o644)  # below folders that are the test's alone: no one else comes near

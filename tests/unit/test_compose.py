@@ -92,7 +92,7 @@ def test_defaults_are_those_of_the_settings(name: str, default: str) -> None:
     elif v.secret or default == "/dev/null":  # an empty file for what is not given
         assert v.default is REQUIRED or not v.default
     else:
-        assert default.replace("${DOMAIN}", "$DOMAIN") == v.default
+        assert default.replace("${DOMAIN}", "$DOMAIN") == str(v.default)
 
 
 def test_defaults_are_found_with_what_is_in_them() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,14 @@ class TestServices:
         assert needless.isdisjoint(
             {"DOMAIN", "LDAP_HOSTS", "LDAP_USER", "LDAP_PASSWORD_FILE", "LDAP_BASE", "LDAP_GROUP", "TLS_CA_FILE"}
         )
+
+    def test_so_is_that_with_the_embedded_directory(self, installation: Installation) -> None:
+        page = (Path(__file__).parents[2] / "docs/how-to/accounts.md").read_text(encoding="utf-8")
+        own = dict(line.split("=", 1) for line in re.findall(r"(?m)^[A-Z_]+=.*$", page))
+        assert own.keys() > {"COMPOSE_PROFILES", "LDAP_HOSTS", "LDAP_GROUP"}
+        own = {name: text for name, text in own.items() if not name.endswith("_FILE")}  # the files are elsewhere
+        assert not [found.text for found in installation.look(own) if found.severity == ERROR]
+        assert "ldap" in {service.name for service in installation.case(own).services}
 
     def test_a_mistake_is_told_once_with_all_services_that_have_it(self, installation: Installation) -> None:
         found = only(installation.look({"WAIT_S": "x"}), "WAIT_S")

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from entrypoint.copies import secret_files
-from entrypoint.environment import examine
+from entrypoint.environment import Case, examine
 from entrypoint.errors import CheckError, SettingsError
 from entrypoint.generated import make, make_missing, wanted
 from entrypoint.service import Service, find, known_variables
@@ -128,7 +128,7 @@ class TestMakeMissing:
 
 class TestReading:
     def test_on_the_host_a_text_stands_for_it_and_nothing_is_made(self, service: Service[Any], tmp_path: Path) -> None:
-        assert not examine([service], ENV).mistakes
+        assert examine(Case(ENV, (service,))) == []
         assert word(service) == STAND_IN
         assert list(tmp_path.iterdir()) == []
 

@@ -381,10 +381,10 @@ class TestFolders:
         assert installation.look({"VMAIL_DATA": volume}) == []
 
     def test_a_volume_that_nobody_knows(self, installation: Installation) -> None:
-        found = only(installation.look({"VMAIL_DATA": "data/vmail"}))
+        found = only(installation.look({"VMAIL_DATA": "mailboxes"}))
         assert found.severity == ERROR
         assert found.text.startswith(
-            "VMAIL_DATA=data/vmail is no path, and no volume of docker-compose.yaml: write ./data"
+            "VMAIL_DATA=mailboxes is no path, and no volume of docker-compose.yaml: write ./mailboxes"
         )
 
     def test_a_volume_of_an_own_compose_file(self, installation: Installation) -> None:

@@ -267,6 +267,7 @@ TABLE: list[tuple[str, Text, str]] = [
     ("EXT_MAILOUT_SUBMISSION_PORT", "-1587", RANGE),
     ("EXT_MAILOUT_SUBMISSIONS_PORT", "0x5B9", NO_INT),
     ("VMAIL_DATA", "data/vmail", "is neither a path that begins with / or ./"),
+    ("PASSWORDS_DATA", "a/b", "is neither a path that begins with / or ./"),
     ("VMAIL_DATA", "/data/vmail:rw", "is neither a path that begins with / or ./"),
     ("VMAIL_DATA", "/data\n/vmail", CONTROL),
     ("REDIS_DATA", "redis data", "nor the name of a volume"),
