@@ -24,7 +24,7 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.compare import Row, Say, in_turn
 from benchmarks.contenders import NONE, OURS, S6, STOCK, has_s6, s6
-from benchmarks.start import cpu_ms
+from benchmarks.processes import cpu_ms
 from entrypoint.plan import Plan, Probe, Program, write_plan
 from entrypoint.supervise.become import command
 from tools.commands import ROOT

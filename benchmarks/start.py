@@ -1,95 +1,86 @@
-"""What rendering a service's files costs at a container's start: CPU time, which neighbours disturb less.
+"""What a container's start costs until its process becomes the supervisor, in the exim image and as its user.
 
-Beside it: the interpreter that does nothing, and the shell entrypoint that one would write instead. That gets our own
-templates as one text with as many placeholders, and fills them as such entrypoints mostly do, with one `sed -i` each,
-or, at its best, with a single sed. It neither checks nor quotes anything.
+All is done that is done there, with full validation and Exim's own checks; only nothing is waited for. Beside it is
+what one would write instead, which fills in as many values and checks nothing: a shell entrypoint with one `sed -i` for
+each or, at its best, one for all; a script with four Jinja templates; and the interpreter that does nothing.
 """
 
 from __future__ import annotations
 
+import json
 import os
-import re
-import sys
-from collections.abc import Sequence
-from functools import partial
+import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.compare import Row, Say, Table, in_turn
-from entrypoint.render import install_dir
-from entrypoint.service import find
+from benchmarks import start_inside
+from benchmarks.compare import Row, Say, Table
 from tools.commands import ROOT
 from tools.console import ToolError
+from tools.demo.keys import make_authority, make_certificate
 
-SERVICE = "exim-external"
-OURS = f"render {SERVICE}"
-BARE = "python -c pass"
+UNITS = {"own": "CPU of it alone", "cpu": "CPU with all that it runs", "wall": "time"}
+ENV = {
+    "DOMAIN": "example.org",
+    "LDAP_HOSTS": "ldap1.example.org ldap2.example.org",
+    "LDAP_USER": "cn=mail,ou=services,dc=example,dc=org",
+    "LDAP_PASSWORD": "not-a-secret",
+    "LDAP_BASE": "ou=people,dc=example,dc=org",
+    "LDAP_GROUP": "cn=mail,ou=groups,dc=example,dc=org",
+    "TLS_CERTIFICATE": "/keys/server.pem",
+    "TLS_KEY": "/keys/server.key",
+    "TLS_CA": "/keys/ca.pem",
+}
+HARDENED = ("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges:true", "--network=none", "--user=5025:0")
 
 
 def measure(runs: int, say: Say) -> Table:
-    """The CPU time of our rendering beside each reference."""
+    """Ours beside the others; without the image there are no figures, and the table says so."""
+    image = f"postern-exim:{os.environ.get('POSTERN_VERSION', 'dev')}"
+    say(f"{runs} runs in {image}")
+    columns = list(start_inside.COLUMNS)
+    try:
+        found = _inside(image, runs)
+    except OSError:
+        return Table(suite="start", columns=columns, rows=[], notes=["not measured: there is no docker here"])
+    except LookupError:
+        return Table(suite="start", columns=columns, rows=[], notes=[f"not measured: no {image} here (make images)"])
+    rows = [
+        Row(measure=words, unit="ms", values={name: [run[figure] for run in found[name]] for name in columns})
+        for figure, words in UNITS.items()
+    ]
+    return Table(suite="start", columns=columns, rows=rows)
+
+
+def _inside(image: str, runs: int) -> Mapping[str, list[dict[str, float]]]:
+    """What start_inside.py prints in the image; LookupError without it, ToolError when it fails."""
+    if subprocess.run(["docker", "image", "inspect", image], capture_output=True, check=False).returncode:
+        raise LookupError(image)
     with TemporaryDirectory() as name:
-        commands = _commands(Path(name))
-        times = in_turn({what: partial(cpu_ms, command) for what, command in commands.items()}, runs, say)
-    return Table(suite="start", columns=list(times), rows=[Row(measure="CPU", unit="ms", values=times)])
-
-
-def _commands(folder: Path) -> dict[str, list[str]]:
-    """Ours and the references, by name, with the files that they need."""
-    text, count = with_marks(flat_template(install_dir(find(SERVICE).image), f"{SERVICE}/run/config/exim.conf.j2"))
-    (folder / "template").write_text(text)
-    entrypoint, env_file = Path(sys.executable).with_name("entrypoint"), _env_file(folder)
-    render = [str(entrypoint), "render", SERVICE, "--env-file", str(env_file), "--out", str(folder / "out")]
-    return {
-        OURS: render,
-        BARE: [sys.executable, "-c", "pass"],
-        f"sh, {count} times sed -i": _shell(
-            folder, "many", [f'sed -i "s|@{n}@|$value|g" "$out"' for n in range(count)]
-        ),
-        f"sh, one sed for {count}": _shell(
-            folder, "one", ["sed -i \\", *(f'    -e "s|@{n}@|$value|g" \\' for n in range(count)), '    "$out"']
-        ),
-    }
-
-
-def _shell(folder: Path, name: str, lines: Sequence[str]) -> list[str]:
-    """The command of a shell entrypoint with these lines."""
-    script = folder / f"{name}.sh"
-    head = ("set -eu", "value=mail.example.org", f"out={folder}/{name}.conf", f'cp {folder}/template "$out"')
-    script.write_text("\n".join([*head, *lines]) + "\n")
-    return ["/bin/sh", str(script)]
-
-
-def _env_file(folder: Path) -> Path:
-    """examples/minimal.env, with the secrets that it names."""
-    text = (ROOT / "examples" / "minimal.env").read_text()
-    for name in re.findall(r"^\w+=\./secrets/([\w-]+)$", text, re.MULTILINE):
-        (folder / name).write_text("not-a-secret\n")
-    path = folder / "env"
-    path.write_text(text.replace("./secrets/", f"{folder}/"))
-    return path
-
-
-def flat_template(root: Path, name: str) -> str:
-    """A template with all that it extends and includes, one after the other."""
-    text = (root / name).read_text()
-    parts = re.findall(r'{% (?:extends|include) "([^"]+)"', text)
-    return text + "".join(flat_template(root, part) for part in parts)
-
-
-def with_marks(template: str) -> tuple[str, int]:
-    """The template with @0@, @1@, … for what jinja2 would fill in, and how many there are."""
-    pieces = re.split(r"{{.*?}}", template)
-    marked = "".join(f"@{n}@{piece}" if n >= 0 else piece for n, piece in enumerate(pieces, -1))
-    return marked, len(pieces) - 1
-
-
-def cpu_ms(command: list[str]) -> float:
-    """User and system time of a command and everything that it has waited for."""
-    quiet = [(os.POSIX_SPAWN_OPEN, descriptor, os.devnull, os.O_RDWR, 0) for descriptor in range(3)]
-    env = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
-    pid = os.posix_spawn(command[0], command, env, file_actions=quiet)
-    _, status, usage = os.wait4(pid, 0)
-    if status:
-        raise ToolError(f"cannot measure: {' '.join(command)} ended with {os.waitstatus_to_exitcode(status)}")
-    return (usage.ru_utime + usage.ru_stime) * 1000
+        keys = Path(name)
+        make_authority(keys, "Benchmark CA")
+        make_certificate(keys, ["DNS:mail.example.org"])
+        keys.chmod(0o755)
+        for file in keys.iterdir():
+            file.chmod(0o644)
+        places = (
+            *("--tmpfs=/run:mode=0775", "--tmpfs=/tmp:mode=1777", "--volume=/var/spool/exim"),
+            *(f"--volume={keys}:/keys:ro", f"--volume={ROOT}/benchmarks/start_inside.py:/start_inside.py:ro"),
+        )
+        variables = (f"--env={name}={value}" for name, value in ENV.items())
+        command = [
+            "docker",
+            "run",
+            "--rm",
+            *HARDENED,
+            *places,
+            *variables,
+            f"--entrypoint={start_inside.PYTHON}",
+            image,
+        ]
+        done = subprocess.run([*command, "/start_inside.py", str(runs)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ToolError(f"cannot measure the start: {done.stderr.strip()[-500:]}")
+    found: Mapping[str, list[dict[str, float]]] = json.loads(done.stdout)
+    return found

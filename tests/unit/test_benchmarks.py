@@ -14,7 +14,7 @@ import pytest
 from benchmarks import contenders, lives, processes, pump
 from benchmarks.compare import Row, Table, figure, in_turn, markdown, text
 from benchmarks.logs import DAEMONS, samples
-from benchmarks.start import flat_template, with_marks
+from benchmarks.start_inside import flat_template, with_marks
 from entrypoint.logs.parsers import parser
 from entrypoint.render import install_dir
 from tests.unit.supervised import alive, until
