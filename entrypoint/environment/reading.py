@@ -17,6 +17,7 @@ from entrypoint.errors import Refused, SettingsError
 from entrypoint.settings.kinds import has_controls
 
 _LINE = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*[=:]\s*(.*)", re.DOTALL)
+_QUOTE_BEGINS = re.compile(r"(?:export\s+)?[A-Za-z_][A-Za-z0-9_.-]*\s*[=:]\s*(['\"].*)", re.DOTALL)  # whatever the name
 _LIST_ITEM = re.compile(r"-\s*[\"']?([A-Za-z_][A-Za-z0-9_]*)\s*[=:]\s*(.*?)[\"']?", re.DOTALL)
 _QUOTED = re.compile(r"""'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)\"""", re.DOTALL)
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\", "$": "$$"}
@@ -75,7 +76,7 @@ class EnvFile:
 def parse(path: Path) -> EnvFile:
     """The file with all its mistakes; Refused when it cannot be read at all."""
     file = EnvFile(path)
-    for number, line in _lines(_text(path)):
+    for number, line in logical_lines(read_text(path)):
         file.add(number, line)
     return file
 
@@ -88,7 +89,8 @@ def read_env_file(path: Path) -> dict[str, str]:
     return file.values
 
 
-def _text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """The text of a file; Refused with the reason."""
     try:
         return path.read_text(encoding="utf-8-sig")
     except OSError as error:
@@ -97,7 +99,7 @@ def _text(path: Path) -> str:
         raise Refused(f"cannot read {path}: not UTF-8 text at byte {error.start}") from None
 
 
-def _lines(text: str) -> Iterator[tuple[int, str]]:
+def logical_lines(text: str) -> Iterator[tuple[int, str]]:
     """Lines that say something, with their numbers; a value in quotes may go on over several."""
     lines = [line.removesuffix("\r") for line in text.split("\n")]
     number = 0
@@ -113,8 +115,8 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _is_open(line: str) -> bool:
-    match = _LINE.fullmatch(line.strip())
-    return bool(match and match[2][:1] in {"'", '"'} and not _QUOTED.match(match[2]))
+    match = _QUOTE_BEGINS.fullmatch(line.strip())
+    return bool(match and not _QUOTED.match(match[1]))
 
 
 def _assignment(line: str, file: EnvFile) -> tuple[str, str]:

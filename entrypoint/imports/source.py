@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from entrypoint.environment.reading import logical_lines, read_text
 from entrypoint.errors import Refused, UsageError
 
 _LINE = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_.-]*)\s*[=:]\s*(.*)", re.DOTALL)
@@ -114,45 +115,17 @@ def read_source(file: Path, service: str = "", images: str = "") -> Source:
     return source
 
 
-def read_text(file: Path) -> str:
-    """The text of a file; Refused with the reason."""
-    try:
-        return file.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise Refused(f"cannot read {file}: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise Refused(f"cannot read {file}: not UTF-8 text at byte {error.start}") from None
-
-
 def parse_env(text: str) -> tuple[dict[str, str], dict[str, str]]:
     """The variables of an env file, and what is to be said about lines that are none, by their place."""
     found: dict[str, str] = {}
     odd: dict[str, str] = {}
-    for number, line in _lines(text.replace("\r\n", "\n").split("\n")):
+    for number, line in logical_lines(text):
         match = _LINE.fullmatch(line.strip())
         if match:
             found[match[1]] = _value(match[2], found)
         else:
             odd[f"line {number}"] = "is no NAME=value: look what it was for"  # it may hold half a secret
     return found, odd
-
-
-def _lines(lines: list[str]) -> Iterator[tuple[int, str]]:
-    number = 0
-    while number < len(lines):
-        end = number + 1
-        while _is_open(line := "\n".join(lines[number:end])) and end < len(lines):
-            end += 1
-        if _is_open(line):
-            line, end = lines[number], number + 1
-        if line.strip() and not line.lstrip().startswith("#"):
-            yield number + 1, line
-        number = end
-
-
-def _is_open(line: str) -> bool:
-    match = _LINE.fullmatch(line.strip())
-    return bool(match and match[2][:1] in {"'", '"'} and not _QUOTED.match(match[2]))
 
 
 def _value(text: str, known: Mapping[str, str]) -> str:
