@@ -65,7 +65,8 @@ def test_everything_that_runs_answers(system: System, tmp_path: Path) -> None:
     results = {rung["name"]: rung["ok"] for rung in said["online"]}
     assert [rung for rung in said["online"] if rung["ok"] is False] == []
     assert all(ok for name, ok in results.items() if name.partition("=")[0] in CONTAINER_PORTS)
-    assert results["user"] is results["attributes"] is results["redis"] is True
+    assert results["user"] is results["attributes"] is True
+    assert results["redis"] is None  # the services have made its password among themselves
     assert code == 0 or os.getgid() != 0, said["findings"]
 
 
