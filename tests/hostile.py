@@ -41,6 +41,14 @@ def _base(text: str) -> str:
     return f"ou={in_dn(text)},dc=example,dc=org"
 
 
+def _reader(text: str) -> str:
+    return f"cn={in_dn(text)},dc=example,dc=org"
+
+
+def _plain_reader(text: str) -> str:
+    return f"cn={text},dc=example,dc=org"
+
+
 def _in_address(text: str) -> str:
     return re.sub(r"[^a-z0-9.!#$%&'*+/=?^_`{|}~-]", "", text)[:60] + "x@example.org"
 
@@ -153,6 +161,15 @@ PLACES = {
             "LDAP_GROUP": Free(_base, read={"memberOf": _base}),
             "LDAP_PASS_FILTER": Free(_filter("%u", "passMark"), read={"passMark": same}),
             "LDAP_ITERATE_FILTER": Free(_filter("*", "listMark"), read={"listMark": same}),
+        },
+    ),
+    "ldap": Place(
+        "ldap",
+        5389,
+        COMMON | {name: text for name, text in LDAP.items() if name != "LDAP_HOSTS"},
+        {
+            "LDAP_USER": Free(_reader, read={"Suffix": _plain_reader, "RootDN": _plain_reader}),
+            "LDAP_PASSWORD": Free(),  # as a hash in base64, and in the health check's file as it is
         },
     ),
     "rspam": Place(

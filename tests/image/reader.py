@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import socket
 import subprocess
 import sys
 import time
+from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -265,11 +267,38 @@ def asked(name: str) -> str:
     return insist(lambda: ask(probe), ProbeError)
 
 
+def ldap() -> Values:
+    """What slaptest makes of the file in slapd's own database of settings; a distinguished name in its plain form."""
+    shutil.rmtree("/tmp/slapd.d", ignore_errors=True)
+    Path("/tmp/slapd.d").mkdir()
+    said_by("/usr/sbin/slaptest", "-u", "-f", "/run/config/slapd.conf")
+    # It writes what it has read before it finds that there is no database.
+    convert = ("/usr/sbin/slaptest", "-f", "/run/config/slapd.conf", "-F", "/tmp/slapd.d")
+    subprocess.run(convert, capture_output=True, check=False, timeout=PATIENCE_S)
+    (file,) = Path("/tmp/slapd.d/cn=config").glob("olcDatabase=*null.ldif")
+    lines = file.read_text(encoding="utf-8").replace("\n ", "").splitlines()
+    found = dict(line.split(":", 1) for line in lines if ":" in line)
+    return {name: _unescaped(_ldif(found[f"olc{name}"])) for name in ("Suffix", "RootDN")}
+
+
+def _ldif(value: str) -> str:
+    """A value of an LDIF line (RFC 2849)."""
+    return b64decode(value[1:]).decode() if value.startswith(":") else value.strip()
+
+
+def _unescaped(name: str) -> str:
+    """A distinguished name without its escapes (RFC 4514): only to be compared."""
+    pairs = re.sub(rb"\\([0-9A-Fa-f]{2}|.)", lambda m: bytes.fromhex(m[1].decode()) if m[1].isalnum() and len(m[1]) == 2
+                   else m[1], name.encode())  # fmt: skip
+    return pairs.decode()
+
+
 READERS: Mapping[str, Callable[[], Values]] = {
     "exim-external": exim,
     "exim-int-mailout": exim,
     "exim-ext-mailout": exim,
     "imap": imap,
+    "ldap": ldap,
     "mail-dnsmasq": mail_dnsmasq,
     "mail-redis": mail_redis,
     "rspam": rspam,

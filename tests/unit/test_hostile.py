@@ -15,7 +15,7 @@ from entrypoint.settings.schema import Var, variables
 from tests.hostile import EXAMPLES, PLACES
 
 # No syntax makes anything of these.
-HARMLESS = re.compile(r"[A-Za-z0-9._:/+@-]*")
+HARMLESS = re.compile(r"[A-Za-z0-9._:/+@=-]*")
 OTHERS = [
     (service, v)
     for service in PLACES
