@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,6 +26,15 @@ HARDENED = (
     "--tmpfs=/tmp:mode=1777",
 )
 _count = itertools.count(1)
+
+
+def prefix(place: int) -> str:
+    """The first three bytes of the network of a test module, as text; `place` is the module's own, 0 to 7.
+
+    From the range of RFC 2544: Docker gives none of it to other people's networks, nobody's LAN is in it. Tests that
+    run at the same time mostly have different ones.
+    """
+    return f"198.18.{(os.getpid() * 8 + place) % 256}"
 
 
 def docker(*arguments: str, check: bool = True, stdin: str = "") -> str:
@@ -139,3 +149,12 @@ def network(subnet: str) -> Iterator[str]:
         yield name
     finally:
         docker("network", "rm", name, check=False)
+
+
+def remove_left_overs() -> None:
+    """Remove what tests have left that were killed before they could do it."""
+    kinds = (("ps --all --format {{.Names}}", "rm --force --volumes"), ("network ls --format {{.Name}}", "network rm"))
+    for listing, removal in kinds:
+        for name in docker(*listing.split()).splitlines():
+            if (match := re.match(r"postern-test-(\d+)-", name)) and not Path(f"/proc/{match[1]}").exists():
+                docker(*removal.split(), name, check=False)

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.containers import Container, container, network, wait_until
+from tests.containers import Container, container, network, prefix, wait_until
 from tools.demo import keys
 from tools.demo.world import World, make_world
 
 pytestmark = pytest.mark.image
 
-NET = "172.29.41"
+NET = prefix(0)
 PASSWORD = "/&\\|$%\"'{} #ü"
 SETTINGS = {
     "DOMAIN": "example.test",

@@ -16,7 +16,7 @@ from typing import Literal, Self
 
 import pytest
 
-from tests.containers import Container, container, network, wait_until
+from tests.containers import Container, container, network, prefix, wait_until
 from tests.image.directory import (
     ALICE_PASSWORD,
     GROUP,
@@ -32,7 +32,7 @@ from tools.demo.world import World
 # A test may start two containers, on a busy machine.
 pytestmark = [pytest.mark.image, pytest.mark.timeout(300)]
 
-NET = "172.29.45"
+NET = prefix(1)
 LDAP_IP = f"{NET}.10"
 IMAP = "imap.example.test"
 ENV = SETTINGS | {

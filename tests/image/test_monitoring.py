@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]
 
-from tests.containers import Container, container, docker, network, wait_until
+from tests.containers import Container, container, docker, network, prefix, wait_until
 
 # The first test waits until Debian's package is there.
 pytestmark = [pytest.mark.image, pytest.mark.timeout(400)]
@@ -174,7 +174,7 @@ def test_prometheus_reads_our_metrics_and_an_alarm_goes_off(tmp_path: Path) -> N
     """A container is scraped; when its daemon hangs, its health check says so, and so does the alert."""
     env = {"DOMAIN": "example.org", "REDIS_PASSWORD": "secret-of-the-test", "METRICS_PORT": PORT}
     _quick(tmp_path)
-    with network("172.31.231.0/24") as net:
+    with network(f"{prefix(3)}.0/24") as net:
         in_net = (f"--network={net}", "--network-alias=mail-redis")
         with (
             container("redis", env=env, options=in_net) as redis,

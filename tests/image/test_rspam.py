@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from tests.containers import Container, container, docker, network, wait_until
+from tests.containers import Container, container, docker, network, prefix, wait_until
 
 pytestmark = pytest.mark.image
 
-NET = "172.29.46"
+NET = prefix(2)
 # What ends or begins something in some syntax, rspamd's own templates, and what is not ASCII.
 HOSTILE = "a \"b'c\\d $VAR ${DBDIR} %s {{ env }} {% if %} {= x =} #;/* ünï 😀"
 ENV = {

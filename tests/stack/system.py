@@ -338,7 +338,7 @@ def free_network() -> str:
     taken = docker("network", "inspect", "--format", "{{range .IPAM.Config}}{{.Subnet}} {{end}}", *ids, check=False)
     used = [IPv4Network(word) for word in taken.split() if re.fullmatch(r"[\d.]+/\d+", word)]
     # Tests that begin at the same time begin at different places.
-    candidates = (IPv4Network(f"172.31.{(os.getpid() + number) % 256}.0/24") for number in range(256))
+    candidates = (IPv4Network(f"198.19.{(os.getpid() + number) % 256}.0/24") for number in range(256))
     return str(next(one for one in candidates if not any(one.overlaps(other) for other in used)))
 
 
