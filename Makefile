@@ -18,7 +18,7 @@ demo: setup images ## a complete mail system with an embedded directory on this 
 demo-down: ## stop the demo and remove what it made
 	@$(PYTHON) -m tools.demo down
 
-check: ## style, types, unit tests: seconds
+check: ## style, types, unit tests: minutes
 	@tools/setup venv
 	@.venv/bin/ruff check --quiet .
 	@.venv/bin/ruff format --quiet --check .
