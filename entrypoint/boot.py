@@ -42,7 +42,7 @@ def run(service: Service[Any], env: Mapping[str, str]) -> NoReturn:
     for left_over in (STATE_FILE, PLAN_FILE, LOOK_FILE):  # by an earlier start, where /run outlives the container
         left_over.unlink(missing_ok=True)
     made = make(service, env)
-    log = structlog.get_logger()
+    log, service = structlog.get_logger(), made.service
     write_tree(made.files)
     log.info("files are rendered", files=len(made.files))
     _ask_the_daemon(service, made.settings)
@@ -50,7 +50,7 @@ def run(service: Service[Any], env: Mapping[str, str]) -> NoReturn:
         wait_for(need, log)
     keep_environment(env)
     write_plan(made.plan)
-    log.info("starting", programs=" ".join(p.name for p in service.programs(made.settings)))
+    log.info("starting", programs=" ".join(p.name for p in service.programs(made.settings)) or "nothing")
     become_supervisor(PLAN_FILE)
 
 
@@ -58,6 +58,7 @@ def run(service: Service[Any], env: Mapping[str, str]) -> NoReturn:
 class Made:
     """What an environment and the files of others come to. Nothing of it is written yet."""
 
+    service: Service[Any]
     settings: Any
     files: Files
     plan: Plan
@@ -71,13 +72,14 @@ def make(service: Service[Any], env: Mapping[str, str], *, log_format: str = "")
     make_missing(service, env)
     watch = signatures(secret_files(service, env))
     given = load(service, env, log_format=log_format)
+    service = service.for_these(given)
     watch |= signatures(originals(service, given))
     expires = _look_at_files(service, given)
     settings = with_copies(given)
     files = {**render_tree(service, settings), **copies(given)}
     insist_on_same(watch)
     known = plan(service, settings)
-    return Made(settings, files, replace(known, watch=watch, expires=expires, files=tuple(map(str, files))))
+    return Made(service, settings, files, replace(known, watch=watch, expires=expires, files=tuple(map(str, files))))
 
 
 def _look_at_files(service: Service[Any], settings: Any) -> dict[str, float]:

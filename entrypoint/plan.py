@@ -24,6 +24,7 @@ ENVIRONMENT_FILE = RUN_DIR / "environment.json"
 SECRETS_DIR = RUN_DIR / "secrets"
 LOOK_JOB = "look"  # the program of the plan that writes look.json
 RELOAD_JOB = "reload"  # the program of the plan that runs for SIGHUP and for changed files
+RUN = "RUN"  # as `reload` of a job: run it now
 
 __all__ = ["Measure", "Need", "Plan", "Probe", "Program", "read_plan", "write_atomically", "write_plan"]
 
@@ -54,6 +55,7 @@ class Program:
 
     `reload` is the signal (`HUP`) on which a daemon reads its files again; empty, or for changed
     files that match a pattern (fnmatch) of `restart_for`, it has to be started again for that.
+    A job with `RUN` runs then, and others do not care.
     """
 
     name: str

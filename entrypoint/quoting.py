@@ -144,6 +144,11 @@ def dnsmasq(value: object) -> Quoted:
     return _only(r"[A-Za-z0-9._:/-]+", value, "dnsmasq's configuration")
 
 
+def clamav(value: object) -> Quoted:
+    """For clamd.conf and freshclam.conf, where a value is the rest of the line: words, paths and URLs only."""
+    return _only(r"[A-Za-z0-9._:/~+-]+", value, "ClamAV's configuration")
+
+
 def slapd(value: object) -> Quoted:
     """For slapd.conf: in double quotes."""
     text = _text(value).replace("\\", "\\\\").replace('"', '\\"')
@@ -175,6 +180,7 @@ FILTERS = {
     function.__name__: function
     for function in (
         base64,
+        clamav,
         dnsmasq,
         dovecot,
         dovecot_filter,

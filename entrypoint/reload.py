@@ -23,7 +23,7 @@ from entrypoint.aside import check_aside
 from entrypoint.boot import Made, make
 from entrypoint.errors import EntrypointError
 from entrypoint.logs import configure
-from entrypoint.plan import RUN_DIR, Plan, Program, kept_environment, read_plan, write_atomically, write_plan
+from entrypoint.plan import RUN, RUN_DIR, Plan, Program, kept_environment, read_plan, write_atomically, write_plan
 from entrypoint.render import Files, write_tree
 from entrypoint.service import Service, find
 
@@ -69,6 +69,7 @@ def _result(run_dir: Path, root: Path) -> Result:
 def reload(service: Service[Any], env: Mapping[str, str], before: Plan, run_dir: Path, root: Path) -> Result:
     """Put in place what is new and good. EntrypointError, and nothing is changed, when it is no good."""
     made = make(service, env, log_format="json")
+    service = made.service
     files, gone = differences(made.files, before.files, root)
     changed = [*map(str, files), *gone, *_folders(service, before, made)]
     if changed:
@@ -105,9 +106,9 @@ def replace(files: Files, gone: Iterable[str], root: Path) -> None:
 
 
 def actions(programs: Iterable[Program], changed: Collection[str]) -> dict[str, str]:
-    """What each daemon needs to take what has changed: its signal, or `restart`."""
-    daemons = (program for program in programs if program.kind == "daemon")
-    return {daemon.name: _action(daemon, changed) for daemon in daemons} if changed else {}
+    """What each daemon needs to take what has changed: its signal, or `restart`; and jobs that are to `RUN`."""
+    concerned = (program for program in programs if program.kind == "daemon" or program.reload == RUN)
+    return {program.name: _action(program, changed) for program in concerned} if changed else {}
 
 
 def _action(daemon: Program, changed: Collection[str]) -> str:
@@ -119,7 +120,8 @@ def _told(changed: Collection[str], done: Mapping[str, str]) -> Result:
     if not changed:
         log.info("nothing has changed")
         return Result(line="nothing has changed", actions={})
-    what = ", ".join(f"{name} {'is restarted' if how == 'restart' else f'gets SIG{how}'}" for name, how in done.items())
+    words = {"restart": "is restarted", RUN: "runs"}
+    what = ", ".join(f"{name} {words.get(how) or f'gets SIG{how}'}" for name, how in done.items())
     return Result(line=f"changed: {' '.join(changed)}; {what}", actions=done)
 
 

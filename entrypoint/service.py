@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
 from entrypoint.errors import UsageError
@@ -60,6 +60,20 @@ class Service(Generic[S]):
     reads: tuple[str, ...] = ()
     # Host names that the certificate must cover; a service without TLS has none.
     certificate_for: Callable[[S], tuple[str, ...]] = lambda _settings: ()
+    # Whether there is anything to do at all. Compose cannot leave out a service for a yes or a no among the variables:
+    # one that is switched off has a container in which nothing is run.
+    wanted: Callable[[S], bool] = lambda _settings: True
+
+    def for_these(self, settings: S) -> Service[S]:
+        """The service as these settings want it: itself, or one of the same name that does nothing."""
+        if self.wanted(settings):
+            return self
+        nothing: dict[str, Any] = dict.fromkeys(("programs", "probes", "needs", "measures", "checks", "prepare"), _none)
+        return replace(self, **nothing, writes=(), reads=())
+
+
+def _none(_settings: Common) -> tuple[()]:
+    return ()
 
 
 def secret_file(name: str) -> str:

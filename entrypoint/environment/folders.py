@@ -16,19 +16,21 @@ WRITTEN: Mapping[str, str] = {
     "REDIS_DATA": "mail-redis",
     "PASSWORDS_DATA": "mail-redis",
     "RSPAM_DATA": "rspam",
+    "CLAMAVLIB": "clamav",
     "EXIM_EXTERNAL_SPOOL": "exim-external",
     "EXIM_INT_MAILOUT_SPOOL": "exim-int-mailout",
     "EXIM_EXT_MAILOUT_SPOOL": "exim-ext-mailout",
     "LDAP_DATA": "ldap",
 }
 READ: Mapping[str, str] = {
+    "CLAMAV_SIGNATURES_DIR": "clamav",
     "DNSMASQ_HOSTS_DIR": "mail-dnsmasq",
     "DNSMASQ_CONFIG_DIR": "mail-dnsmasq",
     "LDAP_MEMBERS_FILE": "ldap",
 }
 # The named volumes of docker-compose.yaml.
 VOLUMES = frozenset(
-    {"vmail", "redis", "passwords", "rspam", "exim-external", "exim-int-mailout", "exim-ext-mailout", "ldap"}
+    {"vmail", "redis", "passwords", "rspam", "clamav", "exim-external", "exim-int-mailout", "exim-ext-mailout", "ldap"}
 )
 
 

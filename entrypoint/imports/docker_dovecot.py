@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from entrypoint.imports.docker_mailserver import clamav, kill
+from entrypoint.imports.docker_mailserver import kill
 from entrypoint.imports.findings import Outcome, Rule, none, taken, translated, you
 from entrypoint.imports.ours import BY_NAME, refusal
 from entrypoint.imports.source import Source
@@ -31,7 +31,7 @@ GONE: Mapping[str, str] = {
     "COMPOSE_HTTP_TIMEOUT": "Compose 2 has no such timeout",
 }
 # What means the same in both systems, and is not always taken.
-SHARED: Mapping[str, Rule] = {"ENABLE_CLAMAV": clamav, "SA_KILL": kill}
+SHARED: Mapping[str, Rule] = {"SA_KILL": kill}
 COMPOSE = ("COMPOSE_PROJECT_NAME", "COMPOSE_PROFILES")
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from urllib.parse import quote
 
 from entrypoint.imports.findings import Outcome, Rule, none, taken, translated, you
-from entrypoint.imports.ours import BY_NAME, services
+from entrypoint.imports.ours import BY_NAME
 from entrypoint.imports.source import Source, as_list
 
 IMAGES = r"docker-mailserver"
@@ -126,12 +126,6 @@ def subject(value: str, _source: Source) -> Outcome:
     if text.lower() == "undef":
         return none("no text was put before the subject there, nor is here")
     return translated("the space behind it comes by itself", SA_SPAM_SUBJECT=text)
-
-
-def clamav(value: str, _source: Source) -> Outcome:
-    if "clamav" in services():
-        return taken("ENABLE_CLAMAV", value)
-    return switch(none("no equal yet: there is no service clamav here"), taken("ENABLE_CLAMAV", value))(value, _source)
 
 
 def greylisting(value: str, source: Source) -> Outcome:
@@ -332,7 +326,7 @@ KNOWN: Mapping[str, Rule] = {
     "ENABLE_IMAP": switch(translated("imap is always there"), you("imap is always there: close its ports")),
     "ENABLE_POP3": same("ENABLE_POP3"),
     "ENABLE_MANAGESIEVE": same("ENABLE_MANAGESIEVE"),
-    "ENABLE_CLAMAV": clamav,
+    "ENABLE_CLAMAV": same("ENABLE_CLAMAV"),
     "CLAMAV_MESSAGE_SIZE_LIMIT": always("MESSAGE_SIZE_LIMIT counts for the scanner, too"),
     "ENABLE_FAIL2BAN": switch(none(NO_BAN), none("off there, and there is none here yet")),
     "FAIL2BAN_BLOCKTYPE": always(NO_BAN),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _MAIL = frozenset({"imap", "lmtp", "managesieve", "pop3", "smtp"})
-_OTHERS = ("dns", "ldap", "ldap-root", "redis", "rspamd", "tcp")
+_OTHERS = ("clamd", "dns", "ldap", "ldap-root", "redis", "rspamd", "tcp")
 _SCHEMES = {"ldap-root": "ldap"}  # where it is not the kind
 _TLS_SCHEMES = {"rspamd": "https", "redis": "rediss", "tcp": "tls"}  # the others get an "s"
 
@@ -53,6 +53,10 @@ def _over_tcp(kind: str) -> Callable[[Talk, Probe], str]:
         from entrypoint.probes.rspamd import ask_rspamd
 
         return ask_rspamd
+    if kind == "clamd":
+        from entrypoint.probes.clamd import ask_clamd
+
+        return ask_clamd
     if kind in {"ldap", "ldap-root"}:
         return _ldap(kind)
     if kind == "tcp":

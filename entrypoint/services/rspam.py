@@ -11,7 +11,7 @@ from typing import Any
 from entrypoint.plan import Measure, Need, Probe, Program
 from entrypoint.service import Command, Service, base_env, secret_file
 from entrypoint.settings import Secret
-from entrypoint.settings.concerns import Common, Hosts, Rspam, Size
+from entrypoint.settings.concerns import Common, Hosts, Rspam, Size, VirusScan
 from entrypoint.settings.kinds import Address
 from entrypoint.settings.schema import concern
 
@@ -33,7 +33,7 @@ OFFLINE_RULES = (
 
 
 @concern
-class Settings(Common, Hosts, Size, Rspam):
+class Settings(Common, Hosts, Size, VirusScan, Rspam):
     """What rspam is told."""
 
 
@@ -112,7 +112,7 @@ def needs(settings: Settings) -> tuple[Need, ...]:
     if not settings.enable_clamav:
         return needed
     # Its first database takes minutes to come; until then rspamd answers "try again later".
-    clamav = Probe(kind="tcp", host=str(settings.clamav_ip), port=CLAMAV_PORT)
+    clamav = Probe(kind="clamd", host=str(settings.clamav_ip), port=CLAMAV_PORT)
     return (*needed, Need(name="clamav", probes=(clamav,), required=False))
 
 

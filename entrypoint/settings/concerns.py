@@ -30,6 +30,7 @@ SHARED_PASSWORDS = "/var/lib/passwords"
 CONSOLE_PASSWORDS = "/var/lib/rspamd"
 # Where docker-compose.yaml puts LDAP_MEMBERS_FILE.
 MEMBERS = "/etc/postern/members.ldif"
+FRESHCLAM_OFFICIAL = "database.clamav.net"
 OFF = "no"
 ON = "yes"
 
@@ -516,6 +517,39 @@ class Scan:
 
 
 @concern
+class VirusScan:
+    """Whether there is one."""
+
+    enable_clamav: bool = var(
+        kinds.boolean, "run clamav, have rspam ask it, and refuse mail in which it finds a virus", default=OFF
+    )
+
+
+@concern
+class Clamav:
+    """Where signatures come from, and how they are loaded."""
+
+    freshclam_mirror: str = var(
+        kinds.mirror,
+        "where the official signatures come from: a host, or a URL of a mirror of your own; none: nowhere",
+        default=FRESHCLAM_OFFICIAL,
+        example="http://mirror.example.org/clamav",
+    )
+    freshclam_checks: int = var(kinds.integer(1, 50), "how often in a day newer signatures are asked for", default="12")
+    freshclam_urls: tuple[str, ...] = var(
+        kinds.signature_urls,
+        "files with further signatures that are fetched as often",
+        default="",
+        example="https://signatures.example.org/own.ndb",
+    )
+    clamav_concurrent_reload: bool = var(
+        kinds.boolean,
+        "go on scanning while new signatures are loaded, for which both sets are in memory; no: mail waits so long",
+        default=ON,
+    )
+
+
+@concern
 class Rspam(Redis, Scan):
     """rspamd."""
 
@@ -547,7 +581,6 @@ class Rspam(Redis, Scan):
     rspam_redis_db: int = var(kinds.integer(0, 15), "database in mail-redis", default="7")
     sa_tag2: float = var(kinds.decimal(-100, 1000), "score from which mail is marked as spam", default="6.31")
     sa_kill: float = var(kinds.decimal(-100, 1000), "score from which mail is refused", default="15")
-    enable_clamav: bool = var(kinds.boolean, "ask clamav about viruses", default=OFF)
     enable_postgrey: bool = var(kinds.boolean, "greylist doubtful mail", default=ON)
     postgrey_delay: int = var(kinds.integer(1, 86400), "seconds that greylisted mail has to wait", default="300")
     postgrey_max_age: int = var(kinds.integer(1, 365), "days that a known sender is remembered", default="35")
@@ -709,10 +742,10 @@ class Compose(Mailman):  # whoever reads an .env is told of what does nothing ye
     exim_external_spool: str = _host_folder("the queue of exim-external", "/data/$DOMAIN/exim-external")
     exim_int_mailout_spool: str = _host_folder("the queue of exim-int-mailout", "/data/$DOMAIN/exim-int-mailout")
     exim_ext_mailout_spool: str = _host_folder("the queue of exim-ext-mailout", "/data/$DOMAIN/exim-ext-mailout")
-    clamavlib: str = var(
-        kinds.unused(kinds.folder),
-        "folder on the host, or volume, with the signatures of clamav",
-        default="/data/clamav",
+    clamavlib: str = _host_folder("the signatures of clamav", "/data/clamav")
+    clamav_signatures_dir: str = _host_folder("files with signatures of your own", "./local/clamav.d")
+    clamav_memory: str = var(
+        kinds.memory_limit, "memory that clamav may take; with the official signatures 3g at least", default="4g"
     )
     dnsmasq_hosts_dir: str = _host_folder("files of further hosts for mail-dnsmasq", "./local/hosts.d")
     dnsmasq_config_dir: str = _host_folder("further configuration of mail-dnsmasq", "./local/dnsmasq.d")

@@ -365,6 +365,14 @@ def _dns_host(value: str) -> tuple[str, str]:
     return _own_host(name), str(_address(where))
 
 
+def _mirror(value: str) -> str:
+    word = value.strip()
+    if word.lower() == "none":
+        return "none"
+    return word if re.fullmatch(_URL, word) else _own_host(word)
+
+
+_URL = r"https?://[A-Za-z0-9._-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~+/-]*)?"
 _LISTED = r"[A-Za-z0-9_.:/\s,;-]*"  # the colon separates addresses and is in them: their characters, no more
 _SCHEME = f"(?:{any_case('ldap')}[Ss]?://)?"
 
@@ -396,5 +404,12 @@ dns_upstream = Kind(
     "system, none, or IP addresses separated by spaces",
     _dns_upstream,
     pattern=f"{any_case('system')}|{any_case('none')}|{several(_ADDRESS)}",
+)
+mirror = Kind("none, a host name, or a URL as http://host/path", _mirror, pattern=rf"\s*(?:{_URL}|{_NAME})\s*")
+signature_urls = items(Kind("a URL as https://host/name.ndb", _matches(rf"{_URL}", "is no such URL"), pattern=_URL))
+memory_limit = Kind(
+    "a size with its unit, as Compose writes it",
+    _matches(r"[1-9][0-9]{0,5}[kmgKMG]b?", "is no such size"),
+    pattern="[1-9][0-9]{0,5}[kmgKMG]b?",
 )
 dns_hosts = items(Kind("name=address", _dns_host, pattern=f"{_NAME}={_ADDRESS}"))

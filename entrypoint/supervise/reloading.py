@@ -4,6 +4,8 @@ The job reads the settings again, makes the files, has them checked and puts the
 refuses to. What it leaves in reload.json says which programs have to be told, and how:
 
 {"at": 1795376582.1, "ok": true, "line": "…", "actions": {"exim": "HUP", "redis": "restart"}}
+
+A job among them is run.
 """
 
 from __future__ import annotations
@@ -80,6 +82,8 @@ class Reloading:
             child = self._children[name]
             if action == "restart":
                 child.restart()
+            elif isinstance(child, Job):
+                child.ask()
             else:
                 child.send(action)
         if self.note["ok"]:

@@ -9,8 +9,9 @@ from email.message import EmailMessage
 import pytest
 
 from tests.containers import wait_until
-from tests.stack.clients import MX, SOMEONE, new_mail, swaks
+from tests.stack.clients import MX, SOMEONE, SUBMISSION, new_mail, swaks
 from tests.stack.system import System
+from tools.demo.world import EICAR, EICAR_NAME
 
 pytestmark = pytest.mark.stack
 
@@ -138,6 +139,47 @@ class TestRecipients:
             imap.expunge()
         assert system.come_in(new_mail(SOMEONE, "dave@example.test"), "dave@example.test")[0] == 250
         assert not [each for each in system.sink() if each["mail_from"] == "<>" and each["rcpt_tos"] == [SOMEONE]]
+
+
+class TestViruses:
+    """By way of rspamd to clamd, which knows EICAR's test file here; the messages differ in one letter."""
+
+    VIRUS = bytes.fromhex(EICAR)
+    CLEAN = VIRUS.replace(b"EICAR", b"RACIE")
+
+    @pytest.mark.parametrize(("content", "wanted"), [(VIRUS, 550), (CLEAN, 250)])
+    def test_from_outside(self, system: System, content: bytes, wanted: int) -> None:
+        mail = with_attachment(SOMEONE, "bob@example.test", content)
+        code, answer = system.come_in(mail, "bob@example.test")
+        assert (code, EICAR_NAME in answer) == (wanted, wanted == 550)
+        if wanted == 250:
+            assert system.received("bob", mail)
+        assert not system.has("bob", mail) or wanted == 250
+
+    @pytest.mark.parametrize(("content", "wanted"), [(VIRUS, 550), (CLEAN, 250)])
+    def test_of_a_member(self, system: System, content: bytes, wanted: int) -> None:
+        mail = with_attachment("alice@example.test", SOMEONE, content)
+        with system.member(SUBMISSION, "alice") as session:
+            code, answer = session.submitted("alice@example.test", SOMEONE, mail)
+        assert (code, EICAR_NAME in answer) == (wanted, wanted == 550)
+        if wanted == 250:
+            assert system.arrived(mail)
+
+    def test_while_the_scanner_is_away_mail_waits(self, system: System) -> None:
+        """451, and it is taken when clamd is back."""
+        mail = new_mail(SOMEONE, "alice@example.test")
+        with system.stopped("clamav"):
+            code, answer = system.come_in(mail, "alice@example.test")
+            assert (code, "virus scanner" in answer) == (451, True)
+        wait_until(lambda: system.come_in(mail, "alice@example.test")[0] == 250, 60, "it is taken")
+        assert system.received("alice", mail)
+
+
+def with_attachment(sender: str, recipient: str, content: bytes) -> EmailMessage:
+    """A message with a file, in base64."""
+    mail = new_mail(sender, recipient)
+    mail.add_attachment(content, maintype="application", subtype="octet-stream", filename="file.bin")
+    return mail
 
 
 class TestSize:

@@ -192,7 +192,7 @@ TIMEZONE=Europe/Berlin
     env = read_env_file(env_file(tmp_path, old))
     findings = examine(Case(env, tuple(in_use(map(find, names()), env))))
     assert [found.text for found in findings if found.severity == ERROR] == []
-    unused = ("CLAMAVLIB", "MM3_DATA_DIR", "EXIM_INT_MM3_DOMAINS")  # and HAVE_MM3=no says what is so anyway
+    unused = ("MM3_DATA_DIR", "EXIM_INT_MM3_DOMAINS")  # and HAVE_MM3=no says what is so anyway
     assert {found.text for found in findings} == {
         "DOMAIN: faudin has no dot and means faudin.de; write the full name",
         "REDIS_PRODECTED_MODE is an old name: write REDIS_PROTECTED_MODE",

@@ -39,7 +39,7 @@ VALUES: tuple[Callable[[object], Quoted], ...] = (
     quoting.slapd,
     quoting.ucl,
 )
-STRICT: tuple[Callable[[object], Quoted], ...] = (quoting.dnsmasq, quoting.plain)
+STRICT: tuple[Callable[[object], Quoted], ...] = (quoting.clamav, quoting.dnsmasq, quoting.plain)
 
 
 def expanded_by_exim(text: str) -> str:
@@ -170,7 +170,7 @@ class TestOneValue:
         assert len(both.elements) == 2
         assert unescaped(both.elements[1].assertion["value"].decode()) == text
 
-    @pytest.mark.parametrize(("quote", "more"), [(quoting.dnsmasq, ""), (quoting.plain, "@+=")])
+    @pytest.mark.parametrize(("quote", "more"), [(quoting.clamav, "~+"), (quoting.dnsmasq, ""), (quoting.plain, "@+=")])
     @given(text=TEXT | st.text("aZ09._:/-@+=", min_size=1))
     def test_syntaxes_without_quotes_take_plain_words_only(
         self, quote: Callable[[object], Quoted], more: str, text: str

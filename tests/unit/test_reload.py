@@ -254,6 +254,11 @@ class TestActions:
     def test_jobs_and_the_rest_are_left_alone(self) -> None:
         assert reload.actions([replace(self.daemon, kind="job"), replace(self.daemon, kind="once")], ["/x"]) == {}
 
+    def test_a_job_runs_that_wants_to(self) -> None:
+        job = replace(self.daemon, name="job", kind="job", reload="RUN", restart_for=())
+        assert reload.actions([self.daemon, job], ["/x"]) == {"daemon": "HUP", "job": "RUN"}
+        assert reload.actions([self.daemon, job], []) == {}
+
     def test_nothing_for_nothing(self) -> None:
         assert reload.actions([self.daemon], []) == {}
 

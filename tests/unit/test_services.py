@@ -43,8 +43,8 @@ MM3_WEB_IP
 
 
 def minimal(folder: Path, secret: str = SECRET) -> dict[str, str]:
-    """examples/minimal.env, with files for its secrets."""
-    env = read_env_file(ROOT / "examples/minimal.env")
+    """examples/minimal.env, with files for its secrets, and nothing switched off."""
+    env = read_env_file(ROOT / "examples/minimal.env") | {"ENABLE_CLAMAV": "yes"}
     file = folder / "secret"
     file.write_text(secret)
     return env | {name: str(file) for name in env if name.endswith("_FILE") and env[name].startswith("./")}
@@ -88,6 +88,20 @@ class TestEveryService:
         assert "s3cr3t" not in text
         assert plan.programs
         assert plan.probes
+
+    def test_switched_off_it_does_nothing(self, tmp_path: Path) -> None:
+        """With a container all the same, whose supervisor looks after itself."""
+        clamav = find("clamav")
+        for text, wanted in (("no", False), ("yes", True)):
+            settings = read(
+                minimal(tmp_path) | {"ENABLE_CLAMAV": text}, clamav.settings, known=known_variables()
+            ).settings
+            here = clamav.for_these(settings)
+            plan = boot.plan(here, settings)
+            assert {"clamd", "freshclam"}.issubset({program.name for program in plan.programs}) == wanted
+            assert {program.name for program in plan.programs} >= {"look", "reload"}
+            found = (plan.probes, plan.measures, here.checks(settings), here.writes, here.reads)
+            assert all(found) if wanted else not any(found)
 
     def test_no_command_need_or_setting_shows_a_secret(self, service: Service[Any], reading: Reading[Any]) -> None:
         settings = reading.settings

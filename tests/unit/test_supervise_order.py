@@ -188,6 +188,18 @@ def test_a_reload_restarts_what_has_to_be(tmp_path: Path) -> None:
         assert (entry["deaths"], entry["starts"]) == (0, 2)
 
 
+def test_a_reload_runs_jobs_at_once(tmp_path: Path) -> None:
+    """One that it names, long before its time; and no other one."""
+    jobs = (sh(f"echo x >> {tmp_path}/{name}", name, kind="job", every_s=3600.0) for name in ("named", "other"))
+    with Supervised(tmp_path, sh(FOREVER), *jobs, _reload(tmp_path, _result(named="RUN"))) as supervised:
+        supervised.wait_until("running")
+        supervised.send(signal.SIGHUP)
+        until((tmp_path / "named").exists)
+        assert supervised.end()[0] == 0
+        assert (tmp_path / "named").read_text() == "x\n"
+        assert not (tmp_path / "other").exists()
+
+
 def test_a_refused_reload_does_nothing(tmp_path: Path) -> None:
     """No signal, no restart; the state says that it was refused."""
     daemon = sh("trap 'echo got HUP' HUP; echo ready; while :; do sleep 0.01; done")

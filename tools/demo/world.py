@@ -26,6 +26,14 @@ SINK = f"sink.{OUTSIDE}"
 CLIENT = f"client.{OUTSIDE}"
 SERVICES = ("imap", "mail", "smtp", "mailout", "smarthost", "ldap")
 STACK_PASSWORDS = ("LDAP_PASSWORD",)
+# The test virus of EICAR (eicar.org), which is no virus but 68 characters; in hexadecimal, so that scanners leave this
+# file alone. A signature: its name, for any file, at any place.
+EICAR = (
+    "58354f2150254041505b345c505a58353428505e2937434329377d2445494341"
+    "522d5354414e444152442d414e544956495255532d544553542d46494c452124482b482a"
+)
+EICAR_NAME = "Test.EICAR"
+EICAR_SIGNATURE = f"{EICAR_NAME}:0:*:{EICAR}\n"
 # Strings of a TXT record have 255 bytes at most (RFC 1035); what reads the record joins them.
 TXT_STRING = 255
 
@@ -99,7 +107,7 @@ def require_same(folder: Path, wish: object) -> None:
 
 def fill(folder: Path, settings: Mapping[str, str], members: Sequence[Member], given: Mapping[str, str]) -> None:
     """Make all the files."""
-    for name in ("secrets", "members", "dnsmasq.d", "hosts.d"):
+    for name in ("secrets", "members", "clamav.d", "dnsmasq.d", "hosts.d"):
         (folder / name).mkdir()
     passwords = {member.uid: given.get(member.uid) or password() for member in members}
     for uid, text in passwords.items():
@@ -111,6 +119,7 @@ def fill(folder: Path, settings: Mapping[str, str], members: Sequence[Member], g
     (folder / "members.ldif").write_text(ldif)
     record = make_keys(folder, settings["DOMAIN"])
     (folder / "dnsmasq.d" / "outside.conf").write_text(dns_records(settings, record))
+    (folder / "clamav.d" / "eicar.ndb").write_text(EICAR_SIGNATURE)
     open_for_containers(folder)
 
 
