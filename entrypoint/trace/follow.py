@@ -8,6 +8,7 @@ reply: `250 OK id=…` an Exim, `250 2.0.0 <recipient> … Saved` Dovecot's LMTP
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from typing import IO, Any
@@ -31,7 +32,7 @@ def follow(log: IO[bytes], name: str) -> list[Event]:
         events = list(_about(log, names))
         more = names.union(*map(_names_of, events), _said(events))
         if more == names or len(names) > _NAMES_LIMIT:
-            return sorted(events, key=_when)
+            return sorted(_scans_first(events), key=_when)
         names = more
 
 
@@ -42,6 +43,21 @@ def _said(events: list[Event]) -> set[Name]:
     """
     known = {event.get("exim_id") for event in events if event.get("message_id")}
     return set().union(*(_next_names(event) for event in events if event.get("exim_id") not in known))
+
+
+def _scans_first(events: list[Event]) -> Iterator[Event]:
+    """The events; a scan that was logged after what Exim made of its verdict gets the time of that.
+
+    rspamd writes its line when it has answered, and then it is nobody's business how long that takes.
+    """
+    verdicts: dict[str, float] = {}
+    for event in events:
+        if event.get("status") in {"received", "rejected"} and event.get("exim_id"):
+            verdicts.setdefault(str(event["exim_id"]), float(event["time"]))
+    for event in events:
+        known = verdicts.get(str(event.get("exim_id")), math.inf)
+        late = event["program"] == "rspamd" and known < float(event["time"])
+        yield {**event, "time": known} if late else event
 
 
 def _when(event: Event) -> tuple[float, int, str]:

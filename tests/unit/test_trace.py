@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,20 @@ def test_other_messages_and_the_order_of_containers_do_not_matter(recording: str
     lines = logged(*NAMES).splitlines(keepends=True)
     mixed = "".join(sorted(lines, key=lambda line: str(json.loads(line)["service"]), reverse=True))
     assert trace(name, stdin=mixed).stdout == (FOLDER / f"{recording}.txt").read_text()
+
+
+@pytest.mark.parametrize("recording", ["incoming", "outgoing", "rejected"])
+def test_a_scan_comes_before_what_exim_made_of_it(recording: str) -> None:
+    """rspamd logs it when it has answered, and the busier the machine, the later."""
+    events = [json.loads(line) for line in logged(recording).splitlines()]
+    for event in events:
+        if event["program"] == "rspamd":
+            event["time"] = (datetime.fromisoformat(event["time"]) + timedelta(seconds=0.5)).isoformat()
+    late = "".join(f"{json.dumps(event)}\n" for event in events)
+    ways = [json.loads(trace(NAMES[recording], "--json", stdin=log).stdout) for log in (logged(recording), late)]
+    told, told_late = ([(step["service"], step["kind"]) for step in way["steps"]] for way in ways)
+    assert ("rspam", "scanned") in told
+    assert told_late == told
 
 
 @pytest.mark.parametrize("name", ["1xVg3J-0000000001t-3uvG", "1xVg3J-00000000012-3zdk"])
