@@ -115,7 +115,11 @@ class Case:
         return any(_is_closed(self.path(file)) for file in files if file)
 
     def uses(self, service: str) -> bool:
-        """Whether this service is looked at, and has something to do."""
+        """Whether this service is looked at."""
+        return any(each.name == service for each in self.services)
+
+    def has_work(self, service: str) -> bool:
+        """Whether it also has something to do."""
         return any(each.name == service and each.wanted(self.settings_of(each)) for each in self.services)
 
     def with_settings(self, concern: type) -> list[Service[Any]]:

@@ -38,7 +38,7 @@ def findings(case: Case) -> Iterator[Finding]:
     """Folders that are not there, or in which group 0 may not write."""
     folders = {}
     for name, service in WRITTEN.items():
-        text = _place(case, name) if case.uses(service) else ""
+        text = _place(case, name) if case.has_work(service) else ""
         if is_folder(text):
             folders[name] = case.path(text)
         elif text and text not in _volumes(case):
@@ -51,7 +51,7 @@ def findings(case: Case) -> Iterator[Finding]:
 
 def _unread(case: Case) -> Iterator[Finding]:
     for name, service in READ.items():
-        if case.uses(service) and case.is_given(name) and not case.path(case.value(name) or "").exists():
+        if case.has_work(service) and case.is_given(name) and not case.path(case.value(name) or "").exists():
             text = f"{name}={case.value(name)} does not exist on this machine: Docker would make an empty folder of it"
             yield case.warning(text, name, services=(service,))
 

@@ -15,6 +15,7 @@ from tests.stack.system import System, leaks
 pytestmark = pytest.mark.stack
 
 SERVICES = (
+    "clamav",
     "exim-ext-mailout",
     "exim-external",
     "exim-int-mailout",

@@ -99,7 +99,7 @@ class TestCommand:
     def test_without_a_difference_nothing_is_shown_with_0(self, folder: Path) -> None:
         done = entrypoint("render", "--diff", write_env(folder / "old.env", ENV), cwd=folder)
         assert (done.returncode, done.stdout) == (0, "")
-        assert done.stderr.startswith("no file differs: exim-ext-mailout, exim-external, ")
+        assert done.stderr.startswith("no file differs: clamav, exim-ext-mailout, exim-external, ")
 
     def test_it_writes_nothing(self, folder: Path) -> None:
         old = write_env(folder / "old.env", ENV | {"TZ": "Europe/Berlin"})

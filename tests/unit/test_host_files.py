@@ -395,6 +395,10 @@ class TestFolders:
     def test_those_of_services_that_are_not_started_are_not_wanted(self, installation: Installation) -> None:
         assert installation.look({"VMAIL_DATA": "./none", "COMPOSE_PROFILES": "global"}) == []
 
+    def test_those_of_services_that_are_switched_off_are_not_wanted(self, installation: Installation) -> None:
+        assert installation.look({"CLAMAVLIB": "./none"}) == []
+        assert "CLAMAVLIB" in only(installation.look({"CLAMAVLIB": "./none", "ENABLE_CLAMAV": "yes"})).text
+
     def test_what_is_only_read_has_to_be_there_when_it_is_given(self, installation: Installation) -> None:
         found = only(installation.look({"DNSMASQ_HOSTS_DIR": "./hosts.d"}))
         assert (found.severity, found.services) == (WARNING, ("mail-dnsmasq",))

@@ -310,7 +310,11 @@ SLOW_PREFIXES = (
             {"reason": "sender", "sender": "a@example.test"},
         ),
         ("rejected after DATA: rspamd: reject, score 15.0", {"reason": "spam", "command": "after DATA"}),
-        ("rejected after DATA: This message has a virus: Eicar", {"reason": "virus"}),
+        ("rejected after DATA: virus Test.EICAR.UNOFFICIAL, rspamd: reject, score -0.1", {"reason": "virus"}),
+        (
+            "temporarily rejected after DATA: clamav: no answer; soft reject, score -0.1",
+            {"reason": "unavailable", "temporary": True},
+        ),
         ("rejected RCPT <x@example.test>: 192.0.2.9 is listed at dnsbl.example", {"reason": "dnsbl"}),
         ("rejected EHLO or HELO mail.example.test: HELO with my own name", {"reason": "other"}),
         ("rejected VRFY alice@example.test", {"reason": "other", "command": "VRFY"}),
