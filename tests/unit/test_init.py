@@ -323,7 +323,7 @@ class TestAtATerminal:
         init.answer("Public address of this machine", "192.0.2.7")
         init.until("Summary")
         init.answer(f"Write these files into {here}? [yes] ", "")
-        init.until("(for exim-ext-mailout")
+        init.until("2 warnings (for clamav, exim-ext-mailout")
         init.until("Next\r\n1. ")
         assert init.end() == 0
         assert "p4ss" not in init.shown
