@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 from entrypoint.copies import dkim_keys
 from entrypoint.errors import CheckError
 from entrypoint.service import PATH
-from entrypoint.settings.concerns import SYSTEM_CA, Exim, Ldap, Smarthost, Tls, Trust
+from entrypoint.settings.concerns import SYSTEM_CA, Exim, Fetchmail, Ldap, Smarthost, Tls, Trust
 
 SOON_DAYS = 14
 DAY_S = 86_400
@@ -31,6 +31,7 @@ ON_THE_HOST = {
     "TLS_KEY": "TLS_PRIVKEY_FILE",
     "TLS_CA": "TLS_CA_FILE",
     "LDAP_CA": "TLS_CA_FILE",
+    "FETCHMAIL_CA": "TLS_CA_FILE",
     "DKIM_KEYS": "DKIM_PRIVKEY_FILE",
 }
 
@@ -41,6 +42,8 @@ def check_files(settings: object) -> None:
         check_authorities("TLS_CA", settings.tls_ca)
     if isinstance(settings, Ldap):
         check_authorities("LDAP_CA", settings.ldap_ca)
+    if isinstance(settings, Fetchmail):
+        check_authorities("FETCHMAIL_CA", settings.fetchmail_ca)
     if isinstance(settings, Smarthost) and isinstance(settings, Exim) and settings.exim_dkim_selector:
         for path in _needed_dkim_keys(settings, settings.exim_local_domains):
             check_key("DKIM_KEYS", path)

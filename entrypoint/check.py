@@ -65,6 +65,7 @@ _QUOTINGS: tuple[Callable[[str], str], ...] = (
     quoting.base64,
     quoting.dovecot,
     quoting.exim,
+    quoting.fetchmail,
     quoting.ldap_filter,
     quoting.redis,
     quoting.slapd,

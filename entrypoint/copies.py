@@ -14,7 +14,7 @@ from typing import Any
 from entrypoint.errors import CheckError
 from entrypoint.generated import wanted
 from entrypoint.service import Service
-from entrypoint.settings.concerns import SYSTEM_CA, Exim, Ldap, Smarthost, Tls, Trust
+from entrypoint.settings.concerns import SYSTEM_CA, Exim, Fetchmail, Ldap, Smarthost, Tls, Trust
 from entrypoint.settings.schema import variables
 from entrypoint.watch import signature
 
@@ -40,7 +40,7 @@ def copies(settings: Any) -> Mapping[Path, str]:
 
 def _authorities(settings: Any) -> Iterator[tuple[str, str, Path]]:
     """Field, file and copy; the system's own authorities need none."""
-    for concern, field in ((Trust, "tls_ca"), (Ldap, "ldap_ca")):
+    for concern, field in ((Trust, "tls_ca"), (Ldap, "ldap_ca"), (Fetchmail, "fetchmail_ca")):
         if isinstance(settings, concern) and (original := getattr(settings, field)) != SYSTEM_CA:
             yield field, original, FOLDER / f"{field}.pem"
 

@@ -200,7 +200,14 @@ def look_at_programs(report: Report, plan: Mapping[str, Any], state: Mapping[str
     for program in plan["programs"]:
         _look_at(report, program["name"], program.get("kind", "daemon"), _programs(state).get(program["name"], {}))
     if not report.good and not report.problems:
-        report.good.append("nothing to run")
+        report.good.extend(_own_jobs(plan) or ["nothing to run"])
+
+
+def _own_jobs(plan: Mapping[str, Any]) -> list[str]:
+    """The jobs that are the service's work, where it has no daemon."""
+    of_all = {"reload", "look"}  # as in entrypoint.plan
+    names = [program["name"] for program in plan["programs"] if program["name"] not in of_all]
+    return [f"the job {name} runs now and then" for name in names]
 
 
 def _look_at(report: Report, name: str, kind: str, program: Mapping[str, Any]) -> None:

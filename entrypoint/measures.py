@@ -8,6 +8,7 @@ called: a look has to be cheap, and to work when the daemon does not.
 from __future__ import annotations
 
 import heapq
+import json
 import os
 import string
 import time
@@ -155,6 +156,18 @@ def _round_trip(measure: Measure) -> Iterator[Value]:
     yield Value(name="round_trip_seconds", labels={"server": where(probe)}, value=round(time.monotonic() - begin, 4))
 
 
+def _mailboxes(measure: Measure) -> Iterator[Value]:
+    """Whether the last round of entrypoint.fetching has got all mail of each mailbox elsewhere."""
+    try:
+        found = json.loads(Path(measure.where).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return  # before the first round
+    for each in found["mailboxes"]:
+        why, since = each["reason"], each["since"]
+        warning = f"cannot fetch {each['title']} since {_age(time.time() - since)}: {why}" if why else ""
+        yield Value(name="mailbox_ok", labels={"mailbox": each["title"]}, value=float(not why), warning=warning)
+
+
 def _signatures(measure: Measure) -> Iterator[Value]:
     """How long ago ClamAV has made the newest daily database that is here."""
     files = [path for name in ("daily.cvd", "daily.cld") if (path := Path(measure.where, name)).exists()]
@@ -181,6 +194,7 @@ def _made(database: Path) -> float:
 
 
 _KINDS: dict[str, Callable[[Measure], Iterator[Value]]] = {
+    "mailboxes": _mailboxes,
     "queue": _queue,
     "redis-memory": _redis_memory,
     "room": _room,

@@ -79,8 +79,8 @@ class Program:
 class Measure:
     """Something that is looked at now and then: for `health --deep`, for metrics, for a warning.
 
-    `kind` says what and how (entrypoint.measures): `queue`, `room`, `signatures` of the folder `where`; `redis-memory`,
-    `round-trip` of the server that `probe` asks.
+    `kind` says what and how (entrypoint.measures): `queue`, `room`, `signatures` of the folder `where`, `mailboxes` of
+    that file; `redis-memory`, `round-trip` of the server that `probe` asks.
     """
 
     kind: str

@@ -155,6 +155,18 @@ def slapd(value: object) -> Quoted:
     return Quoted(f'"{text}"')
 
 
+_FETCHMAIL_SAFE = _REDIS_SAFE | frozenset(b"@+=")
+
+
+def fetchmail(value: object) -> Quoted:
+    r"""For strings of fetchmailrc: in double quotes with \xHH, of two digits always, for all but plain characters.
+
+    (fetchmail(1), "The run control file"; rcfile_l.l and escapes() take no more than two.)
+    """
+    body = "".join(chr(byte) if byte in _FETCHMAIL_SAFE else f"\\x{byte:02x}" for byte in _text(value).encode())
+    return Quoted(f'"{body}"')
+
+
 def ldif(value: object) -> Quoted:
     """For the value of an LDIF line, in base64 with its colon: `mail:{{ mail | ldif }}`."""
     return Quoted(": " + b64encode(_text(value).encode()).decode())
@@ -189,6 +201,7 @@ FILTERS = {
         exim_list,
         exim_plain,
         exim_url,
+        fetchmail,
         ldap_dn,
         ldap_filter,
         ldif,

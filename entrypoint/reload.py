@@ -122,7 +122,8 @@ def _told(changed: Collection[str], done: Mapping[str, str]) -> Result:
         return Result(line="nothing has changed", actions={})
     words = {"restart": "is restarted", RUN: "runs"}
     what = ", ".join(f"{name} {words.get(how) or f'gets SIG{how}'}" for name, how in done.items())
-    return Result(line=f"changed: {' '.join(changed)}; {what}", actions=done)
+    line = f"changed: {' '.join(changed)}"
+    return Result(line=f"{line}; {what}" if what else line, actions=done)
 
 
 if __name__ == "__main__":

@@ -66,6 +66,19 @@ def _login(text: str) -> str:
     return f"relay.example.net {_user(text)}:{_inside(text)}"
 
 
+def _mailbox(text: str) -> str:
+    """The same at a mailbox elsewhere, where fetchmail has limits of its own."""
+    return f"alice@example.org delete pop3s://pop.example.net {_short_user(text)}:{_short_password(text)}"
+
+
+def _short_user(text: str) -> str:
+    return _user(text)[:20]
+
+
+def _short_password(text: str) -> str:
+    return f"p{text[:60]}x"
+
+
 def _user(text: str) -> str:
     return "u" + re.sub(r"[\s:]", "", text)
 
@@ -187,6 +200,12 @@ PLACES = {
     ),
     "mail-redis": Place(
         "redis", 5063, COMMON | {"REDIS_PASSWORD": "secret"}, {"REDIS_PASSWORD": Free(read={"requirepass": same})}
+    ),
+    "fetchmail": Place(
+        "fetchmail",
+        5110,
+        COMMON | {"FETCHMAIL_ACCOUNTS": "alice@example.org delete pop3s://pop.example.net alice:secret"},
+        {"FETCHMAIL_ACCOUNTS": Free(_mailbox, read={"login": _short_user, "password": _short_password})},
     ),
     "mail-dnsmasq": Place("dnsmasq", 5053, COMMON, {}),
 }

@@ -38,6 +38,7 @@ ADDRESSES: Mapping[str, str] = {
     "EXIM_EXTERNAL_IP": "exim-external",
     "LDAP_IP": "ldap",
     "CLAMAV_IP": "clamav",
+    "FETCHMAIL_IP": "fetchmail",
     "SINK_IP": "sink",
 }
 _DEFAULT_LDAP_IP = "172.20.0.10"  # the compose file's; without the embedded directory the variable has no default

@@ -21,6 +21,7 @@ WRITTEN: Mapping[str, str] = {
     "EXIM_INT_MAILOUT_SPOOL": "exim-int-mailout",
     "EXIM_EXT_MAILOUT_SPOOL": "exim-ext-mailout",
     "LDAP_DATA": "ldap",
+    "FETCHMAIL_DATA": "fetchmail",
 }
 READ: Mapping[str, str] = {
     "CLAMAV_SIGNATURES_DIR": "clamav",
@@ -30,7 +31,18 @@ READ: Mapping[str, str] = {
 }
 # The named volumes of docker-compose.yaml.
 VOLUMES = frozenset(
-    {"vmail", "redis", "passwords", "rspam", "clamav", "exim-external", "exim-int-mailout", "exim-ext-mailout", "ldap"}
+    {
+        "vmail",
+        "redis",
+        "passwords",
+        "rspam",
+        "clamav",
+        "exim-external",
+        "exim-int-mailout",
+        "exim-ext-mailout",
+        "ldap",
+        "fetchmail",
+    }
 )
 
 

@@ -272,7 +272,9 @@ NO_LOGS = "nothing to rotate: all logs are on stderr, and Docker keeps them (doc
 NO_SUMMARY = "no equal yet: there is no summary by mail; metrics and `entrypoint trace` are what there is"
 RSPAMD = "rspamd does that here, with its own rules and scores"
 NO_SRS = "forwarding from the directory is not there yet, so there is nothing to rewrite"
-NO_FETCH = "no service fetches mail from other servers"
+FETCH = (
+    "COMPOSE_PROFILES starts fetchmail here, and the file has one line for each mailbox: see docs/how-to/fetchmail.md"
+)
 NO_BAN = "no equal yet: there is no fail2ban here; failed logins are in the log, with addresses"
 IPV4 = "the container network has IPv4 alone"
 BINDS = "Exim and Dovecot log in to the directory as the person (bind); no password is read and compared"
@@ -280,6 +282,20 @@ TLS_ALWAYS = "TLS is always on for the directory (STARTTLS, or ldaps:// in LDAP_
 NO_GATEWAY = (
     "the gateway is never trusted here: programs that sent without a login log in, or EXIM_RELAY_HOSTS names their host"
 )
+
+
+# --- mail of other providers
+
+FETCHED = {"COMPOSE_PROFILES": "local,global,fetchmail", "FETCHMAIL_ACCOUNTS_FILE": "./secrets/fetchmail-accounts"}
+fetching = switch(you(FETCH, **FETCHED), translated("off, unless COMPOSE_PROFILES names fetchmail"))
+
+
+def getmail_poll(value: str, _source: Source) -> Outcome:
+    """Minutes there."""
+    seconds = str(max(30, int(value) * 60)) if value.isdecimal() else "300"
+    return translated("called FETCHMAIL_POLL here, in seconds", FETCHMAIL_POLL=seconds)
+
+
 ONE_USER = "folders are made of the primary address, all of one user; LDAP_QUOTA_ATTRIBUTE is the quota"
 NO_TOKENS = "no equal: people log in with the directory's passwords"
 
@@ -330,11 +346,11 @@ KNOWN: Mapping[str, Rule] = {
     "CLAMAV_MESSAGE_SIZE_LIMIT": always("MESSAGE_SIZE_LIMIT counts for the scanner, too"),
     "ENABLE_FAIL2BAN": switch(none(NO_BAN), none("off there, and there is none here yet")),
     "FAIL2BAN_BLOCKTYPE": always(NO_BAN),
-    "ENABLE_FETCHMAIL": later("ENABLE_FETCHMAIL", NO_FETCH),
-    "FETCHMAIL_POLL": later("FETCHMAIL_POLL", NO_FETCH),
-    "FETCHMAIL_PARALLEL": later("FETCHMAIL_PARALLEL", NO_FETCH),
-    "ENABLE_GETMAIL": later("ENABLE_GETMAIL", NO_FETCH),
-    "GETMAIL_POLL": later("GETMAIL_POLL", NO_FETCH),
+    "ENABLE_FETCHMAIL": fetching,
+    "FETCHMAIL_POLL": same("FETCHMAIL_POLL"),
+    "FETCHMAIL_PARALLEL": done("mailboxes are fetched side by side, and a slow one holds up no other"),
+    "ENABLE_GETMAIL": fetching,
+    "GETMAIL_POLL": getmail_poll,
     "ENABLE_ELK_FORWARDER": switch(
         translated("lines for programs are on stderr; ship them with what reads Docker's logs", LOG_FORMAT="json"),
         translated("LOG_FORMAT=json is what a collector would read"),

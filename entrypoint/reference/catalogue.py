@@ -16,14 +16,14 @@ from entrypoint.settings.schema import REQUIRED, Kind, Like, Var, variables
 
 COMPOSE = "docker-compose.yaml"
 
-_PROFILE = "(?:local|global|directory|demo|build)"
+_PROFILE = "(?:local|global|directory|fetchmail|demo|build)"
 # What Compose itself reads; the settings do not know it.
 COMPOSE_OWN = (
     Var(
         name="COMPOSE_PROFILES",
         kind=Kind("profiles, separated by commas", str, pattern=rf"\s*{_PROFILE}(?:\s*,\s*{_PROFILE})*\s*"),
         meaning="which services are started: local: one set per location, global: one set for all, directory: the "
-        "embedded directory, demo: to try out",
+        "embedded directory, fetchmail: mail from other providers, demo: to try out",
         default="local,global",
         example="local",
         old=(),

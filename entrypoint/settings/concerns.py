@@ -21,6 +21,7 @@ from entrypoint.settings.ldap_filters import (
     in_url,
     login_search,
 )
+from entrypoint.settings.mailboxes import Mailbox, mailboxes
 from entrypoint.settings.relays import Relay, RelayLogin, relay, relay_logins, relay_map
 from entrypoint.settings.schema import Like, Secret, concern, short, var
 
@@ -626,6 +627,37 @@ class Dns:
 
 
 @concern
+class Fetchmail(LocalDomains):
+    """Mailboxes at other providers."""
+
+    fetchmail_accounts: tuple[Mailbox, ...] = var(
+        mailboxes,
+        "mailboxes that mail is fetched from, a line each: the member who gets it, what becomes of it there, the "
+        "server, the login",
+        default="",
+        example="alice@example.org delete imaps://imap.example.net alice@example.net:password",
+        secret=True,
+    )
+    fetchmail_poll: int = var(
+        kinds.integer(30, 86400), "seconds between two rounds over these mailboxes", default="300"
+    )
+    fetchmail_ca: str = var(
+        kinds.path,
+        "file in the container with the authorities that these servers are checked by",
+        default=SYSTEM_CA,
+    )
+
+    def contradictions(self) -> Iterator[str]:
+        """Members are here: mail for others would be refused, and stay where it is."""
+        for mailbox in self.fetchmail_accounts:
+            if mailbox.recipient.rpartition("@")[2] not in self.exim_local_domains:
+                yield (
+                    f"FETCHMAIL_ACCOUNTS has mail for {mailbox.recipient}, who is in no domain of EXIM_LOCAL_DOMAINS: "
+                    f"it accepts members here, for example alice@{self.exim_local_domains[0]}"
+                )
+
+
+@concern
 class Directory:
     """The embedded directory."""
 
@@ -751,6 +783,7 @@ class Compose(Mailman):  # whoever reads an .env is told of what does nothing ye
     dnsmasq_config_dir: str = _host_folder("further configuration of mail-dnsmasq", "./local/dnsmasq.d")
     passwords_data: str = _host_folder("the password of mail-redis, if none is given", "passwords")
     ldap_data: str = _host_folder("the embedded directory", "ldap")
+    fetchmail_data: str = _host_folder("what fetchmail knows of mail that it has fetched and kept", "fetchmail")
     ldap_members_file: str | None = _host_file(
         "members for an empty embedded directory, as LDIF", "./secrets/members.ldif"
     )
@@ -768,4 +801,5 @@ class Compose(Mailman):  # whoever reads an .env is told of what does nothing ye
         "the authorities of a proxy that opens TLS while images are built", "/etc/ssl/certs/proxy.pem"
     )
     health_interval: str = var(kinds.duration, "time between two health checks", default="10s", example="1m30s")
+    fetchmail_ip: Address = var(kinds.address, "address of fetchmail", default="172.20.0.12")
     sink_ip: Address = var(kinds.address, "address of the demo's outside world", default="172.20.0.99")

@@ -40,6 +40,7 @@ _MEASURED = {
     "redis_memory_bytes": "Memory that Redis uses.",
     "redis_memory_limit_bytes": "Memory that Redis may use; 0: no limit.",
     "round_trip_seconds": "How long the service's own server took for a good answer.",
+    "mailbox_ok": "Whether the last round has fetched all mail of a mailbox elsewhere.",
     "signatures_age_seconds": "Age of the newest virus signatures.",
     "measure_failed": "What could not be measured.",
 }

@@ -249,6 +249,39 @@ def serving(*command: str) -> Iterator[None]:
             process.terminate()
 
 
+def fetchmail() -> Values:
+    """fetchmail logs in, at a server that only listens: on this machine, and without TLS, for which it has no key."""
+    config = Path("/run/config/fetchmailrc")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        text = re.sub(r"(?m)^ +ssl$", "", config.read_text())
+        text = re.sub(r"(?m)^ +sslproto .*$", '    sslproto "" no sslcertck', text)
+        text = re.sub(r'via "[^"]*"', 'via "127.0.0.1"', text)
+        config.write_text(re.sub(r'service "\d+"', f'service "{server.getsockname()[1]}"', text))
+        command = ("/usr/bin/fetchmail", f"--fetchmailrc={config}", "--nosyslog", "--pidfile=/tmp/fetchmail.pid")
+        with subprocess.Popen(
+            command, env={"FETCHMAILHOME": "/tmp"}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as process:
+            server.settimeout(PATIENCE_S)
+            client, _ = server.accept()
+            with client, client.makefile("rwb") as stream:
+                words = dict(_pop3(stream))
+            process.wait(PATIENCE_S)
+    return {"login": words[b"USER"].decode(), "password": words[b"PASS"].decode()}
+
+
+def _pop3(stream: Any) -> Iterator[tuple[bytes, bytes]]:
+    """The commands of a client, up to its password, which is a wrong one."""
+    stream.write(b"+OK\r\n")
+    stream.flush()
+    for line in stream:
+        command, _, rest = line.removesuffix(b"\n").removesuffix(b"\r").partition(b" ")
+        yield command, rest
+        stream.write(b"+OK\r\n" if command == b"USER" else b"-ERR\r\n")
+        stream.flush()
+        if command == b"PASS":
+            return
+
+
 def mail_dnsmasq() -> Values:
     """What its checker says to the file, and what the server then answers for a name that a test has added."""
     config = "--conf-file=/run/config/dnsmasq.conf"
@@ -297,6 +330,7 @@ READERS: Mapping[str, Callable[[], Values]] = {
     "exim-external": exim,
     "exim-int-mailout": exim,
     "exim-ext-mailout": exim,
+    "fetchmail": fetchmail,
     "imap": imap,
     "ldap": ldap,
     "mail-dnsmasq": mail_dnsmasq,

@@ -69,6 +69,7 @@ CASES = (
         {"postern_redis_memory_bytes": "95x30", "postern_redis_memory_limit_bytes": "0x30"},  # 0: no limit
     ),
     _one("PosternSignaturesOld", "postern_signatures_age_seconds", "180000+60x90", "80000+60x90", 80),
+    _one("PosternMailboxFails", 'postern_mailbox_ok{service="fetchmail",mailbox="a at b"}', "0x90", "1x90", 80),
     _one("PosternMeasureFailed", 'postern_measure_failed{service="mx",kind="room",of="/a"}', "1x30", "0x30"),
     _one("PosternLogLinesDropped", 'postern_log_lines_dropped_total{service="mx"}', "0+5x30", "7x30"),
     _one(

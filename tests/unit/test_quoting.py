@@ -32,6 +32,7 @@ VALUES: tuple[Callable[[object], Quoted], ...] = (
     quoting.exim,
     quoting.exim_plain,
     quoting.exim_url,
+    quoting.fetchmail,
     quoting.ldap_dn,
     quoting.ldap_filter,
     quoting.ldif,
@@ -126,6 +127,12 @@ class TestOneValue:
     @example(text=HOSTILE)
     def test_redis_reads_it(self, text: str) -> None:
         assert split_by_redis(quoting.redis(text)).decode() == text
+
+    @given(text=TEXT)
+    @example(text=HOSTILE)
+    def test_fetchmail_reads_it(self, text: str) -> None:
+        """Its strings are as those of Redis."""
+        assert split_by_redis(quoting.fetchmail(text)).decode() == text
 
     @given(text=TEXT)
     @example(text=HOSTILE)

@@ -33,8 +33,8 @@ SHOWN = dict(re.findall(r"```console\n\$ entrypoint (.*--help)\n((?:(?!```).*\n)
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 # Names that are no settings of ours: Compose's, placeholders, and what other systems have.
 OTHERS = {"NO_COLOR", "COMPOSE_PROFILES", "COMPOSE_PROJECT_NAME", "NAME_FILE", "LDAP_HOST"}
-OTHERS |= {"ENABLE_SPAMASSASSIN", "ENABLE_SRS", "ENABLE_FETCHMAIL", "IMAP_REPLICA_"}
-OTHERS |= {"PERMIT_DOCKER", "DMS_VMAIL_UID"}
+OTHERS |= {"ENABLE_SPAMASSASSIN", "ENABLE_SRS", "IMAP_REPLICA_"}
+OTHERS |= {"PERMIT_DOCKER", "DMS_VMAIL_UID", "ENABLE_FETCHMAIL", "ENABLE_GETMAIL"}
 
 
 EVERY: dict[str, Var] = {v.name: v for v in [*COMPOSE_OWN, *reversed(known_variables())]}

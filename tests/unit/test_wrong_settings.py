@@ -207,6 +207,17 @@ TABLE: list[tuple[str, Text, str]] = [
     ("RELAY_DOMAINS", "example.com:smtp.example.com", "has 'example.com:smtp.example.com', which has no ="),
     ("RELAY_DOMAINS", "a.example=b.example a.example=c.example", "has 2 relays for a.example"),
     ("RELAY_DOMAINS", "example.com=", "has 'example.com=', which is no relay"),
+    ("FETCHMAIL_ACCOUNTS", f"alice@example.org {SECRET}", "has a line 1 that is not: recipient delete|keep imaps://"),
+    ("FETCHMAIL_ACCOUNTS", f"alice delete imaps://a.test u:{SECRET}", "has no mail address of a member"),
+    ("FETCHMAIL_ACCOUNTS", f"a@example.org fetch imaps://a.test u:{SECRET}", "does not say delete or keep"),
+    ("FETCHMAIL_ACCOUNTS", f"# x\na@example.org keep a.test u:{SECRET}", "has no server as the third word of line 2"),
+    ("FETCHMAIL_ACCOUNTS", f"a@example.org keep imaps://a.test {SECRET}", "has no login:password at the end of line 1"),
+    ("FETCHMAIL_ACCOUNTS", f"a@example.net keep imaps://a.test u:{SECRET}", "in no domain of EXIM_LOCAL_DOMAINS"),
+    ("FETCHMAIL_POLL", "5m", NO_INT),
+    ("FETCHMAIL_POLL", "10", RANGE),
+    ("FETCHMAIL_CA", "ca.pem", "is no absolute path"),
+    ("FETCHMAIL_DATA", "data:rw", "is neither a path that begins with"),
+    ("FETCHMAIL_IP", "fetchmail", NO_IP),
     ("RELAY_LOGINS", f"relay.example.net {SECRET}", "has a line 1 that is not: host user:password"),
     ("RELAY_LOGINS", f"re=lay user:{SECRET}", "has no relay at the beginning of line 1"),
     ("RELAY_LOGINS", f"a.example u:{SECRET}\na.example v:{SECRET}", "has 2 logins for a.example"),
@@ -342,7 +353,9 @@ READERS: dict[str, type[Any]] = {name: find(name).settings for name in names()} 
 
 
 # What is wrong only beside other values, or where it is needed: not all who read the variable mind.
-BETWEEN_SEVERAL = re.compile("is missing|mixes|two addresses|do not rise|nothing|a value|gateway|outside appear")
+BETWEEN_SEVERAL = re.compile(
+    "is missing|mixes|two addresses|in no domain|do not rise|nothing|a value|gateway|outside appear"
+)
 
 
 def changed(name: str, text: str) -> dict[str, str]:

@@ -25,6 +25,7 @@ _PARSERS = {
     "exim-panic": "exim:parse_panic",
     "exim-reject": "exim:parse_reject",
     "fail2ban": "fail2ban:parse",
+    "fetchmail": "fetchmail:parse",
     "freshclam": "clamav:parse",
     "mailman-core": "mailman:parse_core",
     "mailman-web": "mailman:parse_web",
