@@ -27,6 +27,7 @@ PUBLISHED: Mapping[str, str] = {
     "EXT_MAILOUT_SMTP_PORT": "exim-ext-mailout",
     "EXT_MAILOUT_SUBMISSION_PORT": "exim-ext-mailout",
     "EXT_MAILOUT_SUBMISSIONS_PORT": "exim-ext-mailout",
+    "RSPAM_CONSOLE_PORT": "rspam",
 }
 ADDRESSES: Mapping[str, str] = {
     "DNSMASQ_IP": "mail-dnsmasq",
@@ -48,6 +49,7 @@ def findings(case: Case) -> Iterator[Finding]:
     """All contradictions."""
     yield from _ports(case)
     yield from _own_ports(case)
+    yield from _console(case)
     yield from _addresses(case)
     yield from _domains(case)
     yield from _mailboxes(case)
@@ -100,6 +102,17 @@ def _ports(case: Case) -> Iterator[Finding]:
             services = dict.fromkeys((PUBLISHED[one.variable], PUBLISHED[other.variable]))
             text = f"{one} and {other} are the same port of the host: only one container can have it"
             yield case.error(text, one.variable, other.variable, services=services)
+
+
+def _console(case: Case) -> Iterator[Finding]:
+    """It has no TLS: its password would cross the network in the clear."""
+    for port in published(case):
+        if port.variable == "RSPAM_CONSOLE_PORT" and not (port.address and ip_address(port.address).is_loopback):
+            text = (
+                f"{port} is open to other machines, and the console has no TLS: keep it at 127.0.0.1:{port.port}, "
+                "behind a reverse proxy"
+            )
+            yield case.warning(text, port.variable, services=("rspam",))
 
 
 def _own_ports(case: Case) -> Iterator[Finding]:

@@ -580,6 +580,13 @@ class Rspam(Redis, Scan):
         example="b=http://rspam.b.example.org:11334",
     )
     rspam_redis_db: int = var(kinds.integer(0, 15), "database in mail-redis", default="7")
+    rspam_console_host: str = var(
+        kinds.host,
+        "name of the console behind Traefik",
+        default=Like("rspam.$DOMAIN"),
+        name="RSPAM_CONSOLE_HOST",
+        example="spam.example.org",
+    )
     sa_tag2: float = var(kinds.decimal(-100, 1000), "score from which mail is marked as spam", default="6.31")
     sa_kill: float = var(kinds.decimal(-100, 1000), "score from which mail is refused", default="15")
     enable_postgrey: bool = var(kinds.boolean, "greylist doubtful mail", default=ON)
@@ -768,6 +775,19 @@ class Compose(Mailman):  # whoever reads an .env is told of what does nothing ye
     ext_mailout_smtp_port: str = _host_port("exim-ext-mailout: SMTP", "2526")
     ext_mailout_submission_port: str = _host_port("exim-ext-mailout: submission", "1587")
     ext_mailout_submissions_port: str = _host_port("exim-ext-mailout: TLS from the first byte", "1465")
+    rspam_console_port: str = var(
+        kinds.published,
+        "where the host listens for rspam: the console, which knows no TLS and so is for this machine only, or for a "
+        "proxy on it",
+        default="127.0.0.1:11334",
+        example="127.0.0.1:8334",
+    )
+    rspam_console_traefik: str = var(
+        kinds.choice("true", "false"), "let a Traefik in the container network show the console", default="false"
+    )
+    rspam_console_entrypoint: str = var(
+        kinds.word, "Traefik's name for its port with TLS", default="websecure", example="https"
+    )
     vmail_data: str = _host_folder("the mailboxes", "/data/$DOMAIN/vmail")
     redis_data: str = _host_folder("the data of mail-redis", "/data/$DOMAIN/redis")
     rspam_data: str = _host_folder("what rspamd has learnt, and its maps", "/data/$DOMAIN/rspam")

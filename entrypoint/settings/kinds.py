@@ -32,6 +32,7 @@ _PRINTABLE = r"[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*"
 _SELECTOR = HOST
 _ATTRIBUTE = "[A-Za-z][A-Za-z0-9-]*"
 _LOGIN = "[!-~]{1,256}"
+_WORD = "[A-Za-z0-9_-]{1,64}"
 _ZONE = "[A-Za-z0-9+_-]+(?:/[A-Za-z0-9+_-]+)*"
 _NEIGHBOUR = r"[A-Za-z0-9._-]+=https?://[A-Za-z0-9.:\[\]_-]+(?:/[A-Za-z0-9._/-]*)?"
 _TAG = "[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"  # OCI distribution specification, "Pulling manifests"
@@ -291,6 +292,7 @@ login = Kind("a login name", _matches(_LOGIN, "is no login name"), pattern=_LOGI
 selector = Kind("a DKIM selector", _matches(_SELECTOR, "is no DKIM selector"), pattern=_SELECTOR)
 attribute = Kind("an LDAP attribute", _matches(_ATTRIBUTE, "is no LDAP attribute name"), pattern=_ATTRIBUTE)
 image_tag = Kind("a tag of images", _matches(_TAG, "is no tag of images"), pattern=_TAG)
+word = Kind("a word of letters, digits, - and _", _matches(_WORD, "is no such word"), pattern=_WORD)
 duration = Kind("a time with its unit, as Compose writes it", _matches(_SPAN, "is no such time"), pattern=_SPAN)
 folder = Kind("a folder of the host, beginning with / or ./, or the name of a volume", _folder, pattern=_FOLDER)
 host_path = Kind("a path on the host", printable, pattern=_PRINTABLE)

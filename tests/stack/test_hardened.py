@@ -31,6 +31,7 @@ PUBLISHED = {
     "exim-external": {"1025/tcp", "1587/tcp", "1465/tcp"},
     "exim-int-mailout": {"1587/tcp"},
     "imap": {"1143/tcp", "1993/tcp", "4190/tcp"},
+    "rspam": {"11334/tcp"},
 }
 
 every_service = pytest.mark.parametrize("service", SERVICES)
@@ -80,7 +81,7 @@ def test_it_has_limits_and_a_health(system: System, service: str) -> None:
 
 @every_service
 def test_it_publishes_what_people_need(system: System, service: str) -> None:
-    """LMTP, the console, Redis and the like are for the stack's own network only."""
+    """LMTP, Redis and the like are for the stack's own network only."""
     ports = inspected(system, service)["NetworkSettings"]["Ports"]
     assert {port for port, places in ports.items() if places} == PUBLISHED.get(service, set())
 

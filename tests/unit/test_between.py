@@ -116,6 +116,23 @@ class TestPorts:
         assert installation.look({"METRICS_PORT": port}) == []
 
 
+class TestConsole:
+    """rspamd's console has no TLS."""
+
+    @pytest.mark.parametrize("where", ["11334", "0.0.0.0:11334", "192.0.2.7:11334", "[::]:11334"])
+    def test_for_other_machines(self, where: str, installation: Installation) -> None:
+        found = only(installation.look({"RSPAM_CONSOLE_PORT": where}))
+        assert found.severity == WARNING
+        assert found.text == (
+            f"RSPAM_CONSOLE_PORT={where} is open to other machines, and the console has no TLS: keep it "
+            "at 127.0.0.1:11334, behind a reverse proxy"
+        )
+
+    @pytest.mark.parametrize("where", ["127.0.0.1:8334", "[::1]:11334", ""])
+    def test_for_this_machine(self, where: str, installation: Installation) -> None:
+        assert installation.look({"RSPAM_CONSOLE_PORT": where}) == []
+
+
 class TestAddresses:
     @pytest.mark.parametrize(
         ("address", "why"),

@@ -291,6 +291,15 @@ class TestPublished:
         assert (rung.ok, list(findings_of(case, [rung]))) == (None, [])
         assert rung.told == "cannot be reached from here (connection refused): the service does not run (yet)"
 
+    def test_the_console_which_has_no_tls(self, with_certificate: Installation) -> None:
+        pong = "HTTP/1.0 200 OK\r\n\r\npong"
+        with Server(Lines("", {"GET": pong})) as server:
+            _, rung = self.asked(with_certificate, "RSPAM_CONSOLE_PORT", server)
+        assert (rung.ok, rung.told) == (True, "pong, without TLS")
+        with Server(Lines("", {"GET": "+PONG\r\n"})) as server:
+            _, rung = self.asked(with_certificate, "RSPAM_CONSOLE_PORT", server)
+        assert rung.ok is False
+
     def test_every_published_port_is_spoken_to(self) -> None:
         assert set(published.SPOKEN) == set(PUBLISHED)
 

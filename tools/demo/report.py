@@ -19,6 +19,7 @@ PORTS = (
     ("IMAP_PORT", "IMAP (STARTTLS)"),
     ("IMAPS_PORT", "IMAPS"),
     ("MANAGESIEVE_PORT", "ManageSieve (STARTTLS)"),
+    ("RSPAM_CONSOLE_PORT", "rspamd's console (HTTP)"),
 )
 
 

@@ -14,6 +14,7 @@ from entrypoint.errors import ProbeError
 from entrypoint.ladder import SOON_DAYS, Rung, Skipped, Told, days_left, take
 from entrypoint.probe import Probe
 from entrypoint.probes import mail
+from entrypoint.probes.rspamd import ask_rspamd
 from entrypoint.probes.talk import Talk
 
 SERVER = "published ports"
@@ -30,6 +31,7 @@ SPOKEN: Mapping[str, tuple[str, str]] = {
     "EXT_MAILOUT_SMTP_PORT": ("smtp", "starttls"),
     "EXT_MAILOUT_SUBMISSION_PORT": ("smtp", "starttls"),
     "EXT_MAILOUT_SUBMISSIONS_PORT": ("smtp", "tls"),
+    "RSPAM_CONSOLE_PORT": ("rspamd", ""),
 }
 
 
@@ -51,11 +53,15 @@ def _address(port: Published) -> str:
 
 
 def _ask(case: Case, port: Published) -> Told:
+    kind, tls = SPOKEN[port.variable]
+    if not tls:
+        probe = Probe(kind=kind, host=_address(port), port=port.port, timeout_s=_TIMEOUT_S)
+        with _reached(probe) as talk:
+            return f"{ask_rspamd(talk, probe)}, without TLS", ""
     host = _host(case, port)
     authorities = pem.authorities(case, "TLS_CA")
     if not host or authorities is None:
         raise Skipped("the settings of its certificate have to be right first")
-    kind, tls = SPOKEN[port.variable]
     probe = Probe(
         kind=kind,
         host=_address(port),
