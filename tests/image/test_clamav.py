@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import os
 import random
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -197,6 +199,13 @@ def files(tmp_path: Path) -> Path:
     return folder
 
 
+def renew(path: Path, text: str, age_s: int) -> None:
+    """Another file, so much younger than now: freshclam and the server compare whole seconds."""
+    write(path, text)
+    now = time.time()
+    os.utime(path, (now + age_s, now + age_s))
+
+
 def update(clamd: Container) -> str:
     """What the job freshclam does now and then."""
     return clamd.run(PYTHON, "-m", "entrypoint.signatures", "update", "download", check=False)
@@ -214,11 +223,11 @@ class TestFreshclam:
                 assert clamd.state()["Running"]
                 assert clamd.logs().count("supervising") == 1
                 assert "Own.More" in scan(clamd, b"the third rule")
-                write(files / "more.ndb", "nonsense\n")
+                renew(files / "more.ndb", "nonsense\n", 60)
                 # The job itself may be quicker than we are.
                 assert "Database test FAILED" in update(clamd) + clamd.logs()
                 assert "Own.More" in scan(clamd, b"the third rule")
-                write(files / "more.ndb", signature("Newer", "third rule"))
+                renew(files / "more.ndb", signature("Newer", "third rule"), 120)
                 update(clamd)
                 wait_until(lambda: "Own.Newer" in scan(clamd, b"the third rule"), 20, "clamd has loaded them")
                 assert "Database correctly reloaded" in clamd.logs()
